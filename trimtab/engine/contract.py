@@ -1,0 +1,301 @@
+"""What an engine is: the questions it answers, and the shapes of questions and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from trimtab.engine.program import EMPTY, Program
+from trimtab.errors import TrimtabError
+
+FloatArray = npt.NDArray[np.float32]
+Role = Literal["system", "user", "assistant"]
+History = Literal["fresh", "as spoken", "re-read"]
+EndReason = Literal["end", "stop", "length", "window", "cancelled"]
+
+
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Message(_Struct):
+    role: Role
+    content: str
+
+
+class Sampling(_Struct):
+    """How the next token is chosen; temperature 0 is greedy."""
+
+    temperature: float = 0.8
+    top_k: int = 40
+    """0 keeps all."""
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    repeat_last: int = 64
+    seed: int | None = None
+    """None draws one; the receipt tells which."""
+    max_tokens: int | None = None
+    """None goes on until the model ends or the window is full."""
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field, low, high in (
+            ("temperature", 0.0, 100.0),
+            ("top_k", 0, 2**31),
+            ("top_p", 0.0, 1.0),
+            ("min_p", 0.0, 1.0),
+            ("repeat_penalty", 0.01, 100.0),
+            ("repeat_last", 0, 2**31),
+        ):
+            value = getattr(self, field)
+            if not low <= value <= high:
+                raise TrimtabError(f"{field} lies between {low:g} and {high:g}, not at {value}.")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise TrimtabError(f"max_tokens is at least 1, not {self.max_tokens}.")
+        if any(not stop for stop in self.stop):
+            raise TrimtabError("A stop string is empty.", "Leave it out.")
+
+
+GREEDY = Sampling(temperature=0.0)
+
+
+class LoadRequest(_Struct):
+    """Which model to load and how; what is None the engine chooses."""
+
+    path: str
+    engine: Literal["auto", "llama", "torch"] = "auto"
+    """`auto` takes llama.cpp for a GGUF file and PyTorch for a folder."""
+    context: int | None = None
+    threads: int | None = None
+    """None takes the physical cores less one."""
+    gpu_layers: int | None = None
+    """None puts all on a GPU where there is one."""
+    batch: int = 512
+    """How many tokens are read in one piece: progress and cancellation come between pieces."""
+    exact: bool = False
+    """f32 arithmetic and cache and no flash attention, so that engines agree token for token."""
+    device: str | None = None
+    native: bool = True
+    """Use the compiled kernel; without it, or without a compiler's output, numpy does the same."""
+
+
+class ModelInfo(_Struct):
+    """What a loaded model is and can do."""
+
+    engine: Literal["llama", "torch"]
+    name: str
+    path: str
+    architecture: str
+    layers: int
+    width: int
+    vocabulary: int
+    vocabulary_hash: str
+    context: int
+    trained_context: int
+    parameters: int
+    quantisation: str
+    device: str
+    template: str | None
+    """The model's chat template, or None when it has none and ChatML is used."""
+    steerable: tuple[int, ...]
+    """The layers whose output can be read and shifted, found at load by looking."""
+    capabilities: tuple[str, ...]
+    """The interventions it can carry out, as `Shift`, `Raise`, `Tune`, ..., `Tune.prenorm`."""
+    can_cut: bool
+    """Whether the cache can be cut back; if not, a changed history is read anew."""
+    can_shift: bool
+    """Whether a full window can let go of its oldest part."""
+    native: bool
+    """Whether the compiled kernel runs."""
+    threads: int
+    warnings: tuple[str, ...] = ()
+
+
+class GenerateRequest(_Struct):
+    """A conversation to answer, or a text to continue, under a program."""
+
+    messages: tuple[Message, ...] = ()
+    text: str | None = None
+    """Instead of messages: raw text to continue, special tokens not parsed."""
+    program: Program = EMPTY
+    sampling: Sampling = Sampling()
+    reread: bool = False
+    """Read the history anew where it was computed under another program."""
+    resume: bool = False
+    """The last message is the assistant's own: go on with it."""
+    gate_text: str | None = None
+    """What the gates read instead of the last user message: a follow-up passes its topic."""
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (not self.messages):
+            raise TrimtabError("A request holds either messages or a text.")
+        if self.resume and (not self.messages or self.messages[-1].role != "assistant"):
+            raise TrimtabError("Only a conversation that ends with the assistant can be resumed.")
+
+
+class Passage(_Struct):
+    """A text to read activations from; with an answer, positions are those of the answer."""
+
+    text: str
+    answer: str | None = None
+
+
+class ActivationRequest(_Struct):
+    passages: tuple[Passage, ...]
+    layers: tuple[int, ...]
+    positions: Literal["last", "mean"] = "last"
+    form: Literal["plain", "chat"] = "plain"
+    """Bare text, or the text as the user's message inside the chat template."""
+
+
+class ScoreRequest(_Struct):
+    """Continuations to score after their contexts, special tokens not parsed."""
+
+    pairs: tuple[tuple[str, str], ...]
+    program: Program = EMPTY
+
+
+class Prefill(_Struct, tag="prefill"):
+    """How far the prompt has been read."""
+
+    done: int
+    total: int
+    cached: int
+
+
+class Token(_Struct, tag="token"):
+    """One token of the reply and what steering did at the position that predicted it."""
+
+    id: int
+    text: str
+    """Complete characters only; a character split over tokens comes with its last one."""
+    logprob: float
+    """Under the steered distribution, before temperature and cuts."""
+    phi: dict[str, float] = {}
+    """The value distinction of each anchor set, after tuning."""
+    watched: dict[str, float] = {}
+    """P of each watched probe."""
+    shift: dict[int, float] = {}
+    """The norm of the shift at each layer that moved."""
+
+
+class Steered(_Struct, tag="steered"):
+    """The program was changed before the token of this index."""
+
+    index: int
+    fingerprint: str
+
+
+class GateScore(_Struct):
+    label: str
+    score: float
+    threshold: float
+    open: bool
+
+
+class LayerShift(_Struct):
+    """What was done at one layer: of `positions`, `moved` were shifted."""
+
+    layer: int
+    positions: int
+    moved: int
+    mean: float
+    """The mean norm over the moved positions."""
+    maximum: float
+
+
+class Missed(_Struct):
+    """A target that could not be reached under the cap."""
+
+    layer: int
+    label: str
+    row: int
+    times: int
+    by: float
+    """The largest shortfall, in logits."""
+
+
+class Receipt(_Struct):
+    """What was really done to a reply."""
+
+    model: str
+    vocabulary_hash: str
+    engine: str
+    fingerprint: str
+    """The program the reply began with."""
+    steered: tuple[tuple[int, str], ...] = ()
+    """Later programs, each with the index of the first token it acted on."""
+    gates: tuple[GateScore, ...] = ()
+    prompt_layers: tuple[LayerShift, ...] = ()
+    reply_layers: tuple[LayerShift, ...] = ()
+    missed: tuple[Missed, ...] = ()
+    phi: dict[str, tuple[float, float]] = {}
+    """Of each anchor set: the mean before and after tuning."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    other_programs: int = 0
+    """How many cached positions had been computed under another program."""
+    history: History = "fresh"
+    reply_tokens: int = 0
+    steered_tokens: int = 0
+    """How many of the reply's tokens were predicted under at least one active intervention."""
+    window_shifts: int = 0
+    seed: int = 0
+    sampling: Sampling = Sampling()
+    prefill_seconds: float = 0.0
+    reply_seconds: float = 0.0
+
+
+class Done(_Struct, tag="done"):
+    reason: EndReason
+    text: str
+    """What was still held back at the end."""
+    receipt: Receipt
+
+
+Event = Prefill | Token | Steered | Done
+Progress = Callable[[float], bool]
+"""Told a fraction; answers whether to go on."""
+
+
+class Engine(Protocol):
+    """One loaded model. All is called from one thread but `steer` and `cancel`, which may come from any."""
+
+    info: ModelInfo
+
+    def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]: ...
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes each token stands for."""
+        ...
+
+    def generate(self, request: GenerateRequest) -> Iterator[Event]:
+        """Events of a reply; the last is `Done`, whatever ends it short of an error."""
+        ...
+
+    def steer(self, program: Program) -> None:
+        """From the next token on, the reply in progress follows this program."""
+        ...
+
+    def cancel(self) -> None:
+        """Ends the request in progress at the next token, or within its prefill."""
+        ...
+
+    def activations(self, request: ActivationRequest, progress: Progress) -> FloatArray:
+        """Shape (passages, layers, width): the output of each layer's block, unsteered."""
+        ...
+
+    def score(self, request: ScoreRequest, progress: Progress) -> list[FloatArray]:
+        """For each pair the log-probability of each token of the continuation."""
+        ...
+
+    def unembed(self, tokens: Sequence[int]) -> FloatArray:
+        """Shape (tokens, width): rows of the unembedding matrix."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,172 @@
+"""A program made ready to run: per layer and phase, the arrays that an engine puts in place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from trimtab.engine.program import (
+    Adapter,
+    Array,
+    Gate,
+    Intervention,
+    Preface,
+    Program,
+    Raise,
+    Shift,
+    Tune,
+    Watch,
+    encode,
+)
+
+Phase = Literal["prompt", "reply"]
+
+
+@dataclass(frozen=True, eq=False)
+class JointRaise:
+    """All probes raised together at one layer."""
+
+    weights: npt.NDArray[np.float32]
+    """Shape (rows, width)."""
+    biases: npt.NDArray[np.float64]
+    targets: npt.NDArray[np.float64]
+    strengths: npt.NDArray[np.float64]
+    labels: tuple[str, ...]
+    cap: float | None = None
+
+    @property
+    def rows(self) -> int:
+        return int(self.weights.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to do at every position of one phase."""
+
+    fingerprint: str
+    """Of all that changes the cache: shifts, raises and adapters."""
+    shifts: Mapping[int, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """By layer: the sum of all constant shifts, put before the layer's raise."""
+    raises: Mapping[int, JointRaise] = field(default_factory=dict)
+    watches: tuple[Watch, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
+    tunes: tuple[Tune, ...] = ()
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers at which something is read or changed."""
+        return tuple(sorted({*self.shifts, *self.raises, *(watch.layer for watch in self.watches)}))
+
+    @property
+    def steers(self) -> bool:
+        return bool(self.shifts or self.raises or self.adapters or self.tunes)
+
+
+def make_plan(
+    program: Program,
+    phase: Phase,
+    *,
+    open_gates: Mapping[Gate, bool],
+    fixed: Mapping[int, npt.NDArray[np.float32]] | None = None,
+) -> Plan:
+    """The plan of `program` for `phase`.
+
+    A gate missing from `open_gates` counts as closed. `fixed` holds, by layer, the shifts that raises of
+    the `prompt` policy were measured to need; without it those raises are left out.
+    """
+    active = [item for item in program.interventions if _active(item, phase, open_gates)]
+    shifts: dict[int, npt.NDArray[np.float32]] = {}
+    for item in active:
+        if isinstance(item, Shift) and item.scale != 0:
+            change = item.vector.values * np.float32(item.scale)
+            shifts[item.layer] = shifts[item.layer] + change if item.layer in shifts else change
+    for layer, change in (fixed or {}).items():
+        shifts[layer] = shifts[layer] + change if layer in shifts else change
+    raising = [item for item in active if isinstance(item, Raise) and item.policy == "token"]
+    adapters = tuple(item for item in active if isinstance(item, Adapter) and item.scale != 0)
+    plan_raises = join_raises(raising)
+    return Plan(
+        fingerprint=_fingerprint(active, fixed or {}),
+        shifts={layer: vector for layer, vector in shifts.items() if vector.any()},
+        raises=plan_raises,
+        watches=program.watches,
+        adapters=adapters,
+        tunes=tuple(item for item in active if isinstance(item, Tune) and item.steps > 0),
+    )
+
+
+def join_raises(items: list[Raise]) -> dict[int, JointRaise]:
+    """By layer, the rows of every raise there that has any strength."""
+    by_layer: dict[int, list[Raise]] = {}
+    for item in items:
+        by_layer.setdefault(item.layer, []).append(item)
+    joined = {layer: _join(members) for layer, members in by_layer.items()}
+    return {layer: rows for layer, rows in joined.items() if rows is not None}
+
+
+def prompt_raises(program: Program, open_gates: Mapping[Gate, bool]) -> dict[int, JointRaise]:
+    """By layer, the raises that are measured once, at the prompt's last token."""
+    return join_raises(
+        [
+            item
+            for item in program.interventions
+            if isinstance(item, Raise)
+            and item.policy == "prompt"
+            and (item.gate is None or open_gates.get(item.gate, False))
+        ]
+    )
+
+
+def open_prefaces(program: Program, open_gates: Mapping[Gate, bool]) -> tuple[Preface, ...]:
+    return tuple(
+        item
+        for item in program.interventions
+        if isinstance(item, Preface) and (item.gate is None or open_gates.get(item.gate, False))
+    )
+
+
+def _active(item: Intervention, phase: Phase, open_gates: Mapping[Gate, bool]) -> bool:
+    if isinstance(item, Preface) or item.scope not in (phase, "all"):
+        return False
+    return item.gate is None or open_gates.get(item.gate, False)
+
+
+def _join(members: list[Raise]) -> JointRaise | None:
+    rows = [
+        (probe, target, strength, item.label or f"row {number}")
+        for item in members
+        for number, (probe, target, strength) in enumerate(
+            zip(item.probes, item.targets, item.strengths, strict=True)
+        )
+        if strength > 0
+    ]
+    if not rows:
+        return None
+    caps = [item.cap for item in members if item.cap is not None]
+    return JointRaise(
+        weights=np.stack([probe.weight.values for probe, *_ in rows]),
+        biases=np.array([probe.bias for probe, *_ in rows], dtype=np.float64),
+        targets=np.array([target for _, target, _, _ in rows], dtype=np.float64),
+        strengths=np.array([strength for _, _, strength, _ in rows], dtype=np.float64),
+        labels=tuple(label for *_, label in rows),
+        cap=min(caps) if caps else None,
+    )
+
+
+def _fingerprint(active: list[Intervention], fixed: Mapping[int, npt.NDArray[np.float32]]) -> str:
+    """Equal for two plans that leave the same cache behind, whatever they tune, watch or preface."""
+    parts = [
+        encode(item)
+        for item in active
+        if isinstance(item, Shift | Adapter) or (isinstance(item, Raise) and item.policy == "token")
+    ]
+    parts += [f"{layer}:{Array(vector).digest}".encode() for layer, vector in sorted(fixed.items())]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest() if parts else ""
