@@ -98,6 +98,10 @@ class Machine(Protocol):
         """What adding `direction` to the final normed state adds to the logits, before any soft cap."""
         ...
 
+    def head_bias(self) -> FloatArray | None:
+        """The constant that the head adds to the logits, or None."""
+        ...
+
     def softcap(self) -> float:
         """The soft cap on the logits, 0 for none."""
         ...

@@ -69,7 +69,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return hash(encode(self))
 
 
-class Probe(_Struct):
+class Probe(_Struct, frozen=True, kw_only=True):
     """A linear probe `P(e) = sigmoid(w·e + b)`."""
 
     weight: Array
@@ -86,7 +86,7 @@ class Probe(_Struct):
         return Probe(weight=Array(-self.weight.values), bias=-self.bias)
 
 
-class Gate(_Struct):
+class Gate(_Struct, frozen=True, kw_only=True):
     """Steers only if the probe calls the user's message related: `P >= threshold` at `layer`."""
 
     probe: Probe
@@ -102,7 +102,7 @@ class Gate(_Struct):
             raise ProgramError(f"A gate's threshold lies between 0 and 1, not at {self.threshold}.")
 
 
-class _Intervention(_Struct, frozen=True, kw_only=True, eq=False):
+class _Intervention(_Struct, frozen=True, kw_only=True):
     scope: Scope = "all"
     gate: Gate | None = None
     label: str = ""
@@ -119,7 +119,7 @@ class _Intervention(_Struct, frozen=True, kw_only=True, eq=False):
         return f"{self.name} ({self.label})" if self.label else self.name
 
 
-class Shift(_Intervention, tag="shift"):
+class Shift(_Intervention, tag="shift", frozen=True, kw_only=True):
     """`h <- h + scale * vector` after block `layer`."""
 
     layer: int
@@ -135,7 +135,7 @@ class Shift(_Intervention, tag="shift"):
         _settle(self, scale="A shift's scale")
 
 
-class Raise(_Intervention, tag="raise"):
+class Raise(_Intervention, tag="raise", frozen=True, kw_only=True):
     """The smallest shift after block `layer` that lifts every probe's logit to its target.
 
     Raises that are active at one layer are solved together, whatever values they came from.
@@ -186,7 +186,7 @@ class Raise(_Intervention, tag="raise"):
                 raise ProgramError(f"A cap on the shift must be above zero, not {self.cap}.")
 
 
-class Anchors(_Struct):
+class Anchors(_Struct, frozen=True, kw_only=True):
     """Two sets of token ids: those to bring forward and those to hold back, weighted if wished."""
 
     name: str = "anchors"
@@ -216,7 +216,7 @@ class Anchors(_Struct):
             raise ProgramError(f"Token {min(both)} is an anchor on both sides.", "Drop it from one.")
 
 
-class Tune(_Intervention, tag="tune"):
+class Tune(_Intervention, tag="tune", frozen=True, kw_only=True):
     """Moves the final hidden state, at each step, toward the positive anchors and off the negative."""
 
     anchors: Anchors
@@ -259,7 +259,9 @@ class Tune(_Intervention, tag="tune"):
             ("solver", ("auto", "gradient")),
         ):
             if getattr(self, field) not in allowed:
-                raise ProgramError(f"A Tune's {field} is {' or '.join(allowed)}, not {getattr(self, field)!r}.")
+                raise ProgramError(
+                    f"A Tune's {field} is {' or '.join(allowed)}, not {getattr(self, field)!r}."
+                )
         if self.objective == "logodds" and not (self.anchors.positive and self.anchors.negative):
             raise ProgramError("The log-odds objective needs anchors on both sides.")
 
@@ -269,7 +271,7 @@ class Tune(_Intervention, tag="tune"):
         return self.objective == "phi" and self.site == "normed" and self.solver == "auto"
 
 
-class AdapterFile(_Struct):
+class AdapterFile(_Struct, frozen=True, kw_only=True):
     """One file of an adapter, known by the hash of its content."""
 
     name: str
@@ -284,7 +286,7 @@ class AdapterFile(_Struct):
             raise ProgramError(f"An adapter's file has a digest that is no SHA-256: {self.digest!r}.")
 
 
-class Adapter(_Intervention, tag="adapter"):
+class Adapter(_Intervention, tag="adapter", frozen=True, kw_only=True):
     """A LoRA adapter at a scale: a GGUF file for llama.cpp, a peft folder for PyTorch."""
 
     files: tuple[AdapterFile, ...]
@@ -322,7 +324,7 @@ class Adapter(_Intervention, tag="adapter"):
         return cls(files=adapter_files(Path(path)), scale=scale, scope=scope, gate=gate, label=label)
 
 
-class Preface(_Intervention, tag="preface"):
+class Preface(_Intervention, tag="preface", frozen=True, kw_only=True):
     """Words put before the conversation: the baseline that everybody compares with."""
 
     text: str
@@ -338,7 +340,7 @@ class Preface(_Intervention, tag="preface"):
             raise ProgramError("A Preface is read by all that follows: its scope is all.")
 
 
-class Watch(_Struct):
+class Watch(_Struct, frozen=True, kw_only=True):
     """A probe that reports without steering, read after whatever is done at its layer."""
 
     name: str
@@ -352,7 +354,7 @@ class Watch(_Struct):
 Intervention = Shift | Raise | Tune | Adapter | Preface
 
 
-class Program(_Struct):
+class Program(_Struct, frozen=True, kw_only=True):
     """All interventions of one reply, and the probes to watch."""
 
     interventions: tuple[Intervention, ...] = ()
@@ -379,6 +381,11 @@ class Program(_Struct):
                 raise ProgramError(
                     f"{count} probes are raised at layer {layer}; {MAX_ROWS_PER_LAYER} is the most."
                 )
+        measured = {
+            item.scope for item in self.interventions if isinstance(item, Raise) and item.policy == "prompt"
+        }
+        if len(measured) > 1:
+            raise ProgramError("Raises of the prompt policy are measured together: give them one scope.")
 
     @property
     def fingerprint(self) -> str:
@@ -455,7 +462,9 @@ def adapter_files(path: Path) -> tuple[AdapterFile, ...]:
         paths = [path]
     else:
         raise ProgramError(f"There is no adapter at {path}.", "Check the path.")
-    return tuple(AdapterFile(name=file.name, digest=_digest(file), path=str(file.resolve())) for file in paths)
+    return tuple(
+        AdapterFile(name=file.name, digest=_digest(file), path=str(file.resolve())) for file in paths
+    )
 
 
 def encode(value: _Struct) -> bytes:
