@@ -1,0 +1,93 @@
+"""The tiny models are what they claim: one model in two formats, read alike by the two libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from tests.tiny import TinyModel
+from tests.tiny.bare import BareLlama, BareTorch
+from tests.tiny.tokenizer import CONTROL, VOCABULARY
+
+TRICKY = (
+    "plain words, and some more of them.",
+    "it's we'll I'VE don't 'tis rock'n'roll ''s",
+    "  two   three    spaces \t tabs\t\t and an end  ",
+    "lines\nand\n\nlines\r\nand\n \n  more\n",
+    "1 12 123 12345.678 3x4 v2.0 ٣٤ ²½",
+    "café naïve señor Ångström e\u0301 ﬁ",
+    "你好，世界。日本語のテスト 한국어",
+    "Кто там? Ελλάδα עברית العربية हिन्दी",
+    "🙂 👩‍👩‍👧 🏳️‍🌈 x🙂y",
+    "a\u00a0b\u2003c\u200bd\ufeffe",
+    "--->>> ((())) ?!?! <|im_star <|im_end",
+    "\x00\x01\x7f",
+    "",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    model: TinyModel
+    llama: BareLlama
+    torch: BareTorch
+
+
+@pytest.fixture(scope="module")
+def pair(tiny: TinyModel) -> Iterator[Pair]:
+    with BareLlama(tiny.gguf) as llama:
+        yield Pair(tiny, llama, BareTorch(tiny.safetensors))
+
+
+def prompt(length: int = 40) -> list[int]:
+    """Tokens at random, the control tokens among them."""
+    return [int(token) for token in np.random.default_rng(3).integers(0, VOCABULARY, length)]
+
+
+def test_the_two_libraries_compute_the_same_logits(pair: Pair) -> None:
+    np.testing.assert_allclose(pair.llama.logits(prompt()), pair.torch.logits(prompt()), rtol=0, atol=1e-4)
+
+
+def test_the_two_libraries_speak_the_same_greedy_text(pair: Pair) -> None:
+    assert pair.llama.greedy(prompt(), 64) == pair.torch.greedy(prompt(), 64)
+
+
+def test_logits_are_spread(pair: Pair) -> None:
+    assert 1.0 < pair.torch.logits(prompt()).std(axis=1).mean() < 5.0
+
+
+def test_greedy_text_does_not_stall(pair: Pair) -> None:
+    assert len(set(pair.llama.greedy(prompt(), 64))) >= 16
+
+
+def test_greedy_text_never_hangs_on_a_tie(pair: Pair) -> None:
+    tokens = prompt() + pair.llama.greedy(prompt(), 64)
+    best = np.sort(pair.llama.logits(tokens)[len(prompt()) - 1 :], axis=1)
+    assert (best[:, -1] - best[:, -2]).min() > 1e-3
+
+
+def test_greedy_text_has_no_control_tokens(pair: Pair) -> None:
+    assert min(pair.llama.greedy(prompt(), 64)) >= len(CONTROL)
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_the_two_libraries_tokenize_alike(pair: Pair, text: str) -> None:
+    assert pair.llama.tokenize(text) == pair.torch.tokenize(text)
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_tokens_give_the_text_back(pair: Pair, text: str) -> None:
+    assert pair.llama.detokenize(pair.llama.tokenize(text)) == text.encode()
+
+
+def test_control_tokens_are_read_where_they_are_wanted(pair: Pair) -> None:
+    text = "<|im_start|>user\nhello<|im_end|>\n"
+    assert pair.llama.tokenize(text, special=True) == pair.torch.tokenize(text)
+    assert not set(pair.llama.tokenize(text)) & set(range(len(CONTROL)))
+
+
+def test_the_two_libraries_begin_a_text_alike(pair: Pair) -> None:
+    assert pair.llama.tokenize("hello", bos=True) == pair.torch.tokenize("hello", bos=True)

@@ -1,0 +1,87 @@
+"""The byte-level tokenizer that all tiny models share, for transformers and for llama.cpp."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import gguf
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+VOCABULARY = 512
+PAD, BOS, START, END = "<|endoftext|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>"
+CONTROL = (PAD, BOS, START, END)
+"""The control tokens; their ids are their places here."""
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+def chat_template(add_bos: bool) -> str:
+    return "{{ bos_token }}" + CHATML if add_bos else CHATML
+
+
+def id_of(control: str) -> int:
+    return CONTROL.index(control)
+
+
+def write_folder(folder: Path, *, add_bos: bool) -> None:
+    """The tokenizer files of a transformers folder."""
+    tokenizer = Tokenizer.from_str(_trained())
+    if add_bos:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, id_of(BOS))]
+        )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": BOS,
+        "eos_token": END,
+        "pad_token": PAD,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 1024,
+        "chat_template": chat_template(add_bos),
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def write_gguf(writer: gguf.GGUFWriter, *, add_bos: bool) -> None:
+    """The same tokenizer as GGUF metadata."""
+    model = json.loads(_trained())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    control = len(CONTROL)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(
+        [gguf.TokenType.CONTROL] * control + [gguf.TokenType.NORMAL] * (len(tokens) - control)
+    )
+    writer.add_token_merges([" ".join(pair) for pair in model["merges"]])
+    writer.add_bos_token_id(id_of(BOS))
+    writer.add_eos_token_id(id_of(END))
+    writer.add_pad_token_id(id_of(PAD))
+    writer.add_add_bos_token(add_bos)
+    writer.add_chat_template(chat_template(add_bos))
+
+
+@functools.cache
+def _trained() -> str:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in CONTROL],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    text = (Path(__file__).parent / "corpus.txt").read_text(encoding="utf-8")
+    tokenizer.train_from_iterator([text], trainer)
+    if tokenizer.get_vocab_size() != VOCABULARY:
+        raise ValueError(f"The corpus yields {tokenizer.get_vocab_size()} tokens, not {VOCABULARY}.")
+    return tokenizer.to_str()
