@@ -1,0 +1,242 @@
+"""The joint raise: the shortest shift that lifts several probes to their targets at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trimtab.engine.plan import JointRaise
+
+Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+DEPENDENT = 1e-9
+"""A probe whose squared sine to the span of others is below this counts as lying in it."""
+LEAST_RIDGE = 1e-9
+"""Stands for the limit of no ridge where targets contradict each other, in mean squared probe norms."""
+CLOSE = 1e-10
+"""Relative tolerance on constraints and on the cap."""
+MISSED = 1e-6
+"""A target counts as missed if it is short by more than this share of the raise asked for."""
+MAX_CAP_STEPS = 80
+
+_SINGULAR = 1e-14
+_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class RaiseReport:
+    """How far each raise came."""
+
+    limited: BoolArray
+    """Shape (tokens,): where the cap or a contradiction kept a target from being reached."""
+    shortfall: Float64Array
+    """Shape (tokens, rows): by how much, in logits, the target was missed; 0 where it was reached."""
+
+
+def raise_joint(states: npt.ArrayLike, rows: JointRaise) -> tuple[Float64Array, Float64Array, RaiseReport]:
+    """For states of shape (tokens, width): the shifts, their multipliers (tokens, rows), and a report."""
+    solver = JointSolver(rows)
+    multipliers, report = solver.solve(solver.residuals(solver.logits(states)))
+    return solver.shifts(multipliers), multipliers, report
+
+
+class JointSolver:
+    """Solves one `JointRaise` for any number of tokens.
+
+    The shift is `W^T mu`, where mu >= 0 minimises `mu^T G mu / 2 - r^T mu` with `G = W W^T`; a ridge on G
+    is the same as paying for squared shortfall instead of forbidding it.
+    """
+
+    def __init__(self, rows: JointRaise) -> None:
+        self.rows = rows
+        self._weights = rows.weights.astype(np.float64)
+        gram = self._weights @ self._weights.T
+        lengths = np.sqrt(gram.diagonal())
+        values, vectors = np.linalg.eigh(gram / np.outer(lengths, lengths))
+        kept = values > DEPENDENT
+        self.independent = bool(kept.all())
+        """Whether every probe points out of the span of the others."""
+        self.factor: Float64Array = np.sqrt(np.where(kept, values, 0.0))[:, None] * vectors.T * lengths
+        """F with `F^T F = G`: norms through F keep their digits where huge multipliers cancel."""
+        self.projection: Float64Array = np.eye(rows.rows)
+        """Takes multipliers to the weights' coefficients: away from directions that are mere rounding."""
+        if not self.independent:
+            basis = vectors[:, kept]
+            self.projection = (basis @ basis.T) * lengths[:, None] / lengths
+            gram = self.factor.T @ self.factor
+        self.gram: Float64Array = gram
+        self.least_ridge = LEAST_RIDGE * float(np.trace(gram)) / rows.rows
+
+    def logits(self, states: npt.ArrayLike) -> Float64Array:
+        """The probes' logits, shape (tokens, rows)."""
+        return np.asarray(states, dtype=np.float64) @ self._weights.T + self.rows.biases
+
+    def residuals(self, logits: Float64Array) -> Float64Array:
+        """How far each logit is to rise; below zero, how far it may fall."""
+        missing = self.rows.targets - logits
+        return np.where(missing > 0, self.rows.strengths * missing, missing)
+
+    def shifts(self, multipliers: Float64Array) -> Float64Array:
+        return (multipliers @ self.projection) @ self._weights
+
+    def solve(self, residuals: Float64Array) -> tuple[Float64Array, RaiseReport]:
+        """The multipliers for these residuals, and how far they come."""
+        multipliers = np.zeros_like(residuals)
+        limited = np.zeros(len(residuals), dtype=np.bool_)
+        below = np.flatnonzero((residuals > 0).any(axis=1))
+        step = max(1, _CHUNK // residuals.shape[1] ** 2)
+        for start in range(0, len(below), step):
+            part = below[start : start + step]
+            multipliers[part], limited[part] = self._solve_some(residuals[part])
+        short = residuals - (multipliers @ self.factor.T) @ self.factor
+        least = MISSED * np.maximum(0.0, residuals.max(axis=1, keepdims=True, initial=0.0))
+        shortfall = np.where(limited[:, None] & (short > least), short, 0.0)
+        return multipliers, RaiseReport(limited=limited, shortfall=shortfall)
+
+    def _solve_some(self, residuals: Float64Array) -> tuple[Float64Array, BoolArray]:
+        if self.rows.rows == 1:
+            return self._solve_single(residuals)
+        none = np.zeros(len(residuals))
+        multipliers, solved = self._ascend(residuals, none, DEPENDENT)
+        failed = np.flatnonzero(~solved)
+        if failed.size:
+            least = np.full(failed.size, self.least_ridge)
+            multipliers[failed], _ = self._ascend(residuals[failed], least, _SINGULAR)
+        limited = ~solved
+        cap = self.rows.cap
+        if cap is not None:
+            long = np.flatnonzero(self._norms(multipliers) > cap * (1 + CLOSE))
+            if long.size:
+                lowest = np.where(limited[long], self.least_ridge, 0.0)
+                multipliers[long] = self._shorten(residuals[long], multipliers[long], lowest, cap)
+                limited[long] = True
+        return multipliers, limited
+
+    def _solve_single(self, residuals: Float64Array) -> tuple[Float64Array, BoolArray]:
+        wanted = residuals[:, 0] / self.gram[0, 0]
+        most = np.inf if self.rows.cap is None else self.rows.cap / np.sqrt(self.gram[0, 0])
+        return np.minimum(wanted, most)[:, None], np.asarray(wanted > most * (1 + CLOSE))
+
+    def _norms(self, multipliers: Float64Array) -> Float64Array:
+        return np.asarray(np.linalg.norm(multipliers @ self.factor.T, axis=1))
+
+    def _shorten(
+        self, residuals: Float64Array, multipliers: Float64Array, lowest: Float64Array, cap: float
+    ) -> Float64Array:
+        """The solution of least squared shortfall with the norm of the cap: finds its ridge.
+
+        Newton's method on the reciprocal of the norm, which is nearly linear in the ridge, within brackets.
+        """
+        found = multipliers.copy()
+        low = lowest.copy()
+        asked = np.linalg.norm(np.maximum(residuals, 0.0), axis=1)
+        high = np.sqrt(np.trace(self.gram)) * asked / cap
+        ridge = low.copy()
+        left = np.arange(len(residuals))
+        for _ in range(MAX_CAP_STEPS):
+            norms = self._norms(found[left])
+            off = np.abs(norms - cap) > CLOSE * cap
+            left, norms = left[off], norms[off]
+            if not left.size:
+                break
+            over = norms > cap
+            low[left] = np.where(over, ridge[left], low[left])
+            high[left] = np.where(over, high[left], ridge[left])
+            wanted = self._newton(found[left], ridge[left], norms, cap)
+            inside = (wanted > low[left]) & (wanted < high[left])
+            ridge[left] = np.where(inside, wanted, 0.5 * (low[left] + high[left]))
+            found[left], _ = self._ascend(residuals[left], ridge[left], _SINGULAR)
+        return found
+
+    def _newton(
+        self, multipliers: Float64Array, ridge: Float64Array, norms: Float64Array, cap: float
+    ) -> Float64Array:
+        active = multipliers > 0
+        slope = np.einsum(
+            "nk,nk->n",
+            (multipliers @ self.factor.T) @ self.factor,
+            _masked_solve(self.gram, ridge, active, multipliers),
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(ridge + (norms / cap - 1.0) * norms**2 / slope)
+
+    def _ascend(
+        self, residuals: Float64Array, ridge: Float64Array, dependent: float
+    ) -> tuple[Float64Array, BoolArray]:
+        """Minimises over mu >= 0 with a ridge per token; False where the targets contradict each other.
+
+        A dual active-set method: take the most violated row, move along the direction that keeps the active
+        rows at their targets, and drop a row when its multiplier reaches zero.
+        """
+        gram, (tokens, k) = self.gram, residuals.shape
+        tolerance = CLOSE * residuals.max(axis=1)
+        if self.independent:
+            multipliers, solved = _first_guess(gram, ridge, residuals, tolerance)
+        else:
+            multipliers, solved = np.zeros_like(residuals), np.zeros(tokens, dtype=np.bool_)
+        active = np.zeros((tokens, k), dtype=np.bool_)
+        entering = np.full(tokens, -1)
+        diagonal = gram.diagonal()
+        left = np.flatnonzero(~solved)
+        multipliers[left] = 0.0
+        for _ in range(20 * k + 20):
+            slack = residuals[left] - multipliers[left] @ gram - ridge[left, None] * multipliers[left]
+            worst = np.where(active[left], -np.inf, slack / np.sqrt(diagonal)).argmax(axis=1)
+            entering[left] = np.where(entering[left] < 0, worst, entering[left])
+            chosen = np.take_along_axis(slack, entering[left, None], axis=1)[:, 0]
+            done = chosen <= tolerance[left]
+            done |= active[left, entering[left]]
+            solved[left[done]] = True
+            left, chosen = left[~done], chosen[~done]
+            if not left.size:
+                break
+            at, p = np.arange(left.size), entering[left]
+            column = np.where(active[left], gram[p], 0.0)
+            back = _masked_solve(gram, ridge[left], active[left], column)
+            curve = diagonal[p] + ridge[left] - np.einsum("nk,nk->n", column, back)
+            free = curve > dependent * diagonal[p]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                full = np.where(free, chosen / curve, np.inf)
+                ratios = np.where(active[left] & (back > 0), multipliers[left] / back, np.inf)
+            blocking = ratios.argmin(axis=1)
+            blocked = ratios[at, blocking]
+            length = np.minimum(full, blocked)
+            stuck = ~np.isfinite(length)
+            length[stuck] = 0.0
+            multipliers[left] -= length[:, None] * back
+            multipliers[left, p] += length
+            enters = ~stuck & (full <= blocked)
+            active[left[enters], p[enters]] = True
+            entering[left[enters]] = -1
+            leaves = ~stuck & ~enters
+            active[left[leaves], blocking[leaves]] = False
+            multipliers[left[leaves], blocking[leaves]] = 0.0
+            left = left[~stuck]
+        walked = np.flatnonzero(solved & active.any(axis=1))
+        exact = _masked_solve(gram, ridge[walked], active[walked], residuals[walked])
+        multipliers[walked] = np.maximum(exact, 0.0)
+        return multipliers, solved
+
+
+def _first_guess(
+    gram: Float64Array, ridge: Float64Array, residuals: Float64Array, tolerance: Float64Array
+) -> tuple[Float64Array, BoolArray]:
+    """The solution if the rows below their targets are those that act, which is how it mostly is."""
+    multipliers = _masked_solve(gram, ridge, residuals > 0, residuals)
+    slack = residuals - multipliers @ gram - ridge[:, None] * multipliers
+    right = (multipliers >= 0).all(axis=1) & (slack <= tolerance[:, None]).all(axis=1)
+    return multipliers, np.asarray(right)
+
+
+def _masked_solve(
+    gram: Float64Array, ridge: Float64Array, active: BoolArray, right: Float64Array
+) -> Float64Array:
+    """Per token the solution over its active rows, 0 elsewhere."""
+    both = active[:, :, None] & active[:, None, :]
+    matrices = np.where(both, gram, 0.0)
+    k = np.arange(gram.shape[0])
+    matrices[:, k, k] += np.where(active, ridge[:, None], 1.0)
+    return np.asarray(np.linalg.solve(matrices, np.where(active, right, 0.0)[:, :, None])[:, :, 0])
