@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.tiny import ARCHITECTURES, TinyModel, make
+from tests.tiny import ARCHITECTURES, TinyAdapter, TinyModel, make, tiny_lora
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,14 @@ def tiny(request: pytest.FixtureRequest, tiny_model: Callable[[str], TinyModel])
 @pytest.fixture(scope="session")
 def tiny_llama(tiny_model: Callable[[str], TinyModel]) -> TinyModel:
     return tiny_model("llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_lora(tiny_llama: TinyModel, tmp_path_factory: pytest.TempPathFactory) -> TinyAdapter:
+    return tiny_lora(tiny_llama, tmp_path_factory.mktemp("lora"))
+
+
+@pytest.fixture(scope="session")
+def wide_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GGUF whose rows are long enough for every quantisation."""
+    return make("llama", tmp_path_factory.mktemp("wide"), layers=2, width=256, head_dim=64, ff=256).gguf

@@ -19,11 +19,13 @@ FloatArray = npt.NDArray[np.float32]
 class BareLlama:
     """A llama.cpp context in which everything is float32, on one thread."""
 
-    def __init__(self, path: Path, *, context: int = 256, lora: Path | None = None, scale: float = 1.0) -> None:
+    def __init__(
+        self, path: Path, *, context: int = 256, lora: Path | None = None, scale: float = 1.0
+    ) -> None:
         import llama_cpp
 
         self._lib: Any = llama_cpp
-        llama_cpp.llama_log_set(_silence(), None)
+        silence()
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = 0
         self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
@@ -118,11 +120,12 @@ class BareTorch:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         self.model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager"
-        ).eval()
+        )
         if lora is not None:
             from peft import PeftModel
 
-            self.model = PeftModel.from_pretrained(self.model, str(lora)).eval()
+            self.model = PeftModel.from_pretrained(self.model, str(lora))
+        self.model.eval()
 
     def tokenize(self, text: str, *, bos: bool = False) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=bos))
@@ -153,13 +156,16 @@ class BareTorch:
             self._torch.set_num_threads(before)
 
 
-@functools.cache
-def _silence() -> Any:
-    """A log callback that drops everything; kept alive as long as the library may call it."""
+def silence() -> None:
+    """llama.cpp's log goes nowhere."""
     import llama_cpp
 
-    @llama_cpp.llama_log_callback
-    def drop(level: int, text: bytes, data: ctypes.c_void_p) -> None:
-        pass
+    llama_cpp.llama_log_set(_drop(), None)
 
-    return drop
+
+@functools.cache
+def _drop() -> Any:
+    """Kept, as the library may call it at any time."""
+    import llama_cpp
+
+    return llama_cpp.llama_log_callback(lambda level, text, data: None)

@@ -40,6 +40,10 @@ class Family:
     model_type: str
     arch: gguf.MODEL_ARCH
     shape: Shape
+    seed: int
+    """One with which greedy text stays far from ties and loops."""
+    splits: Literal["gpt-2", "qwen2"] = "gpt-2"
+    """How text is cut into words before it is tokenized."""
     add_bos: bool = False
     tied: bool = False
     qkv_bias: bool = False
@@ -57,40 +61,42 @@ class Family:
 
 FAMILIES = {
     "llama": Family(
-        "decoder", "LlamaForCausalLM", "llama", gguf.MODEL_ARCH.LLAMA, Shape(), add_bos=True, permuted=True
+        "decoder", "LlamaForCausalLM", "llama", gguf.MODEL_ARCH.LLAMA, Shape(), 2,
+        add_bos=True, permuted=True,
     ),
     "mistral": Family(
         "decoder", "MistralForCausalLM", "mistral", gguf.MODEL_ARCH.LLAMA,
-        Shape(layers=3, kv_heads=1, head_dim=32, ff=96, theta=1e6), add_bos=True, permuted=True,
+        Shape(layers=3, kv_heads=1, head_dim=32, ff=96, theta=1e6), 3, add_bos=True, permuted=True,
     ),
     "qwen2": Family(
         "decoder", "Qwen2ForCausalLM", "qwen2", gguf.MODEL_ARCH.QWEN2,
-        Shape(layers=5, theta=1e6, eps=1e-6), tied=True, qkv_bias=True,
+        Shape(layers=5, theta=1e6, eps=1e-6), 9, splits="qwen2", tied=True, qkv_bias=True,
     ),
     "qwen3": Family(
         "decoder", "Qwen3ForCausalLM", "qwen3", gguf.MODEL_ARCH.QWEN3,
-        Shape(head_dim=32, ff=96, theta=1e6, eps=1e-6), tied=True, qk_norm=True,
+        Shape(head_dim=32, ff=96, theta=1e6, eps=1e-6), 13, splits="qwen2", tied=True, qk_norm=True,
     ),
     "gemma": Family(
         "decoder", "GemmaForCausalLM", "gemma", gguf.MODEL_ARCH.GEMMA,
-        Shape(kv_heads=1, head_dim=32, eps=1e-6), add_bos=True, tied=True, gemma=True,
+        Shape(kv_heads=1, head_dim=32, eps=1e-6), 6, add_bos=True, tied=True, gemma=True,
         activation="gelu_pytorch_tanh",
     ),
     "gemma2": Family(
         "decoder", "Gemma2ForCausalLM", "gemma2", gguf.MODEL_ARCH.GEMMA2,
-        Shape(head_dim=32, eps=1e-6, window=16, attention_cap=4.0, logit_cap=8.0),
+        Shape(head_dim=32, eps=1e-6, window=16, attention_cap=4.0, logit_cap=8.0), 16,
         add_bos=True, tied=True, gemma=True, sandwich=True, activation="gelu_pytorch_tanh",
     ),
     "phi2": Family(
         "phi", "PhiForCausalLM", "phi", gguf.MODEL_ARCH.PHI2,
-        Shape(layers=3, kv_heads=4, rotary=0.5), activation="gelu_new",
+        Shape(layers=3, kv_heads=4, rotary=0.5), 3, activation="gelu_new",
     ),
     "phi3": Family(
-        "decoder", "Phi3ForCausalLM", "phi3", gguf.MODEL_ARCH.PHI3, Shape(layers=3), add_bos=True, fused=True
+        "decoder", "Phi3ForCausalLM", "phi3", gguf.MODEL_ARCH.PHI3, Shape(layers=3), 2,
+        add_bos=True, fused=True,
     ),
     "gpt2": Family(
-        "gpt2", "GPT2LMHeadModel", "gpt2", gguf.MODEL_ARCH.GPT2,
-        Shape(layers=3, kv_heads=4), tied=True, activation="gelu_new",
+        "gpt2", "GPT2LMHeadModel", "gpt2", gguf.MODEL_ARCH.GPT2, Shape(layers=3, kv_heads=4), 3,
+        tied=True, activation="gelu_new",
     ),
 }  # fmt: skip
-ARCHITECTURES = ("llama", "mistral")
+ARCHITECTURES = tuple(FAMILIES)

@@ -27,23 +27,24 @@ class TinyModel:
     shape: Shape
 
 
-def make(architecture: str, folder: Path, *, seed: int = 0, **changes: Any) -> TinyModel:
+def make(architecture: str, folder: Path, *, seed: int | None = None, **changes: Any) -> TinyModel:
     """Writes `model.gguf` and the folder `transformers` into `folder`; `changes` are fields of `Shape`."""
     family = FAMILIES[architecture]
     shape = dataclasses.replace(family.shape, **changes)
-    weights = random_weights(family, shape, seed)
+    weights = random_weights(family, shape, family.seed if seed is None else seed)
     model = TinyModel(architecture, folder / "model.gguf", folder / "transformers", shape)
     model.safetensors.mkdir(parents=True, exist_ok=True)
     _write_folder(model.safetensors, family, shape, weights)
-    _write_gguf(model.gguf, architecture, family, shape, weights)
+    _write_gguf(model.gguf, family, shape, weights)
     return model
 
 
 def _write_folder(folder: Path, family: Family, shape: Shape, weights: Weights) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    tokenizer.write_folder(folder, add_bos=family.add_bos)
+    tokenizer.write_folder(folder, family)
     (folder / "config.json").write_text(json.dumps(_config(family, shape), indent=1), encoding="utf-8")
-    generation = {**_special_ids(), "eos_token_id": [tokenizer.id_of(tokenizer.END), tokenizer.id_of(tokenizer.PAD)]}
+    ends = [tokenizer.id_of(tokenizer.END), tokenizer.id_of(tokenizer.PAD)]
+    generation = {**_special_ids(), "eos_token_id": ends}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=1), encoding="utf-8")
 
 
@@ -108,9 +109,10 @@ def _config(family: Family, shape: Shape) -> dict[str, Any]:
     return config
 
 
-def _write_gguf(path: Path, name: str, family: Family, shape: Shape, weights: Weights) -> None:
+def _write_gguf(path: Path, family: Family, shape: Shape, weights: Weights) -> None:
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[family.arch])
-    writer.add_name(f"Tiny random {name}")
+    # No family in the name: llama.cpp wants Phi-3's own tokens in a model that is called so.
+    writer.add_name("Tiny random model")
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
@@ -134,7 +136,7 @@ def _write_gguf(path: Path, name: str, family: Family, shape: Shape, weights: We
         writer.add_attn_logit_softcapping(shape.attention_cap)
     if shape.logit_cap:
         writer.add_final_logit_softcapping(shape.logit_cap)
-    tokenizer.write_gguf(writer, add_bos=family.add_bos)
+    tokenizer.write_gguf(writer, family)
     for tensor, values in to_gguf(family, shape, weights).items():
         writer.add_tensor(tensor, values)
     writer.write_header_to_file()

@@ -7,12 +7,20 @@ import json
 from pathlib import Path
 
 import gguf
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from tests.tiny.families import Family
 
 VOCABULARY = 512
 PAD, BOS, START, END = "<|endoftext|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>"
 CONTROL = (PAD, BOS, START, END)
 """The control tokens; their ids are their places here."""
+
+QWEN_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""What llama.cpp takes `qwen2` to mean; transformers takes it for every model of that type."""
 
 CHATML = (
     "{% for message in messages %}"
@@ -30,10 +38,11 @@ def id_of(control: str) -> int:
     return CONTROL.index(control)
 
 
-def write_folder(folder: Path, *, add_bos: bool) -> None:
+def write_folder(folder: Path, family: Family) -> None:
     """The tokenizer files of a transformers folder."""
     tokenizer = Tokenizer.from_str(_trained())
-    if add_bos:
+    tokenizer.pre_tokenizer = _splitter(family)
+    if family.add_bos:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, id_of(BOS))]
         )
@@ -45,18 +54,18 @@ def write_folder(folder: Path, *, add_bos: bool) -> None:
         "pad_token": PAD,
         "clean_up_tokenization_spaces": False,
         "model_max_length": 1024,
-        "chat_template": chat_template(add_bos),
+        "chat_template": chat_template(family.add_bos),
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
-def write_gguf(writer: gguf.GGUFWriter, *, add_bos: bool) -> None:
+def write_gguf(writer: gguf.GGUFWriter, family: Family) -> None:
     """The same tokenizer as GGUF metadata."""
     model = json.loads(_trained())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     control = len(CONTROL)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
+    writer.add_tokenizer_pre(family.splits)
     writer.add_token_list(tokens)
     writer.add_token_types(
         [gguf.TokenType.CONTROL] * control + [gguf.TokenType.NORMAL] * (len(tokens) - control)
@@ -65,8 +74,15 @@ def write_gguf(writer: gguf.GGUFWriter, *, add_bos: bool) -> None:
     writer.add_bos_token_id(id_of(BOS))
     writer.add_eos_token_id(id_of(END))
     writer.add_pad_token_id(id_of(PAD))
-    writer.add_add_bos_token(add_bos)
-    writer.add_chat_template(chat_template(add_bos))
+    writer.add_add_bos_token(family.add_bos)
+    writer.add_chat_template(chat_template(family.add_bos))
+
+
+def _splitter(family: Family) -> pre_tokenizers.PreTokenizer:
+    if family.splits == "gpt-2":
+        return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    words = pre_tokenizers.Split(Regex(QWEN_WORDS), behavior="isolated")
+    return pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 @functools.cache
