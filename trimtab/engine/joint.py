@@ -54,20 +54,15 @@ class JointSolver:
         self.rows = rows
         self._weights = rows.weights.astype(np.float64)
         gram = self._weights @ self._weights.T
-        lengths = np.sqrt(gram.diagonal())
-        values, vectors = np.linalg.eigh(gram / np.outer(lengths, lengths))
-        kept = values > DEPENDENT
-        self.independent = bool(kept.all())
-        """Whether every probe points out of the span of the others."""
-        self.factor: Float64Array = np.sqrt(np.where(kept, values, 0.0))[:, None] * vectors.T * lengths
+        self.projection = _span(gram)
+        """Each probe by those it is kept as: itself, or, if it lies in the span of earlier ones, these."""
+        self.independent = bool((self.projection == np.eye(rows.rows)).all())
+        values, vectors = np.linalg.eigh(gram)
+        self.factor: Float64Array = (
+            np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T @ self.projection.T
+        )
         """F with `F^T F = G`: norms through F keep their digits where huge multipliers cancel."""
-        self.projection: Float64Array = np.eye(rows.rows)
-        """Takes multipliers to the weights' coefficients: away from directions that are mere rounding."""
-        if not self.independent:
-            basis = vectors[:, kept]
-            self.projection = (basis @ basis.T) * lengths[:, None] / lengths
-            gram = self.factor.T @ self.factor
-        self.gram: Float64Array = gram
+        self.gram: Float64Array = gram if self.independent else self.projection @ gram @ self.projection.T
         self.least_ridge = LEAST_RIDGE * float(np.trace(gram)) / rows.rows
 
     def logits(self, states: npt.ArrayLike) -> Float64Array:
@@ -240,3 +235,26 @@ def _masked_solve(
     k = np.arange(gram.shape[0])
     matrices[:, k, k] += np.where(active, ridge[:, None], 1.0)
     return np.asarray(np.linalg.solve(matrices, np.where(active, right, 0.0)[:, :, None])[:, :, 0])
+
+
+def _span(gram: Float64Array) -> Float64Array:
+    """Each row as a combination of rows that are independent, in order.
+
+    A coefficient no larger than what counts as dependence is rounding. Left in, it would couple a row to a
+    contradiction between others, and the huge multipliers of a contradiction would be felt through it.
+    """
+    lengths = np.sqrt(gram.diagonal())
+    cosines = gram / np.outer(lengths, lengths)
+    combination = np.eye(len(gram))
+    if np.linalg.eigvalsh(cosines)[0] > DEPENDENT:
+        return combination
+    basis = [0]
+    for row in range(1, len(gram)):
+        shares = np.linalg.solve(cosines[np.ix_(basis, basis)], cosines[basis, row])
+        if 1.0 - shares @ cosines[basis, row] > DEPENDENT:
+            basis.append(row)
+            continue
+        kept = np.where(np.abs(shares) > np.sqrt(DEPENDENT), shares, 0.0)
+        combination[row] = 0.0
+        combination[row, basis] = kept * lengths[row] / lengths[basis]
+    return combination
