@@ -6,9 +6,9 @@ import logging
 import re
 from collections import deque
 
-_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.DEBUG}
-"""llama.cpp's info is our debug and so on: what went wrong is raised, so its log need not alarm."""
-_ERROR, _CONTINUED = 3, 5
+_LEVELS = {3: logging.INFO, 4: logging.WARNING}
+"""Of warnings and errors; the rest is for debugging. What went wrong is raised, so the log need not alarm."""
+_ERROR, _CONTINUED = 4, 5
 _FUNCTION = re.compile(r"^(?:[\w:~]+: )+")
 _CAUSE = re.compile(r"(?:error loading model|failed to load model|failed to apply lora adapter): *")
 

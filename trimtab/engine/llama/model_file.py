@@ -106,6 +106,11 @@ def _vocabulary(file: GgufFile) -> int:
         raise ModelError(f"{file.path} has no vocabulary.", "Convert the model again, with its tokeniser.")
     if file.numbers("tokenizer.ggml.tokens") is not None:
         raise _damaged(file, "its vocabulary is no list of texts")
+    # llama.cpp gives up the whole process over a text that occurs twice; it reads texts up to a zero byte.
+    texts = [text.split(b"\0", 1)[0] for text in file.texts("tokenizer.ggml.tokens")]
+    named = [text for text in texts if text]
+    if len(set(named)) < len(named):
+        raise _damaged(file, "two of its tokens have the same text")
     # llama.cpp reads these lists as far as the vocabulary goes, whatever their own length.
     for key in ("tokenizer.ggml.scores", "tokenizer.ggml.token_type"):
         length = file.count(key)
