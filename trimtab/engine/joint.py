@@ -18,7 +18,7 @@ LEAST_RIDGE = 1e-9
 """Stands for the limit of no ridge where targets contradict each other, in mean squared probe norms."""
 CLOSE = 1e-10
 """Relative tolerance on constraints and on the cap."""
-MISSED = 1e-6
+MISSED = 1e-4
 """A target counts as missed if it is short by more than this share of the raise asked for."""
 MAX_CAP_STEPS = 80
 
@@ -50,32 +50,32 @@ class JointSolver:
     is the same as paying for squared shortfall instead of forbidding it.
     """
 
-    def __init__(self, rows: JointRaise) -> None:
+    def __init__(self, rows: JointRaise, like: JointSolver | None = None) -> None:
+        """`like`, a solver for the same probes, lends what does not depend on targets."""
         self.rows = rows
-        self._weights = rows.weights.astype(np.float64)
-        gram = self._weights @ self._weights.T
-        self.projection = _span(gram)
-        """Each probe by those it is kept as: itself, or, if it lies in the span of earlier ones, these."""
-        self.independent = bool((self.projection == np.eye(rows.rows)).all())
-        values, vectors = np.linalg.eigh(gram)
-        self.factor: Float64Array = (
-            np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T @ self.projection.T
-        )
-        """F with `F^T F = G`: norms through F keep their digits where huge multipliers cancel."""
-        self.gram: Float64Array = gram if self.independent else self.projection @ gram @ self.projection.T
-        self.least_ridge = LEAST_RIDGE * float(np.trace(gram)) / rows.rows
+        shared = like is not None and np.array_equal(like.rows.weights, rows.weights)
+        self._geometry: _Geometry = like._geometry if like is not None and shared else _Geometry(rows)
+        self.independent = self._geometry.independent
+        self.projection = self._geometry.projection
+        self.factor = self._geometry.factor
+        self.gram = self._geometry.gram
+        self.least_ridge = self._geometry.least_ridge
 
     def logits(self, states: npt.ArrayLike) -> Float64Array:
         """The probes' logits, shape (tokens, rows)."""
-        return np.asarray(states, dtype=np.float64) @ self._weights.T + self.rows.biases
+        return np.asarray(np.asarray(states, dtype=np.float64) @ self._geometry.weights.T + self.rows.biases)
 
     def residuals(self, logits: Float64Array) -> Float64Array:
         """How far each logit is to rise; below zero, how far it may fall."""
         missing = self.rows.targets - logits
         return np.where(missing > 0, self.rows.strengths * missing, missing)
 
+    def coefficients(self, multipliers: Float64Array) -> Float64Array:
+        """Of the weights, in the shifts."""
+        return multipliers if self.independent else np.asarray(multipliers @ self.projection)
+
     def shifts(self, multipliers: Float64Array) -> Float64Array:
-        return (multipliers @ self.projection) @ self._weights
+        return np.asarray(self.coefficients(multipliers) @ self._geometry.weights)
 
     def solve(self, residuals: Float64Array) -> tuple[Float64Array, RaiseReport]:
         """The multipliers for these residuals, and how far they come."""
@@ -182,10 +182,12 @@ class JointSolver:
             worst = np.where(active[left], -np.inf, slack / np.sqrt(diagonal)).argmax(axis=1)
             entering[left] = np.where(entering[left] < 0, worst, entering[left])
             chosen = np.take_along_axis(slack, entering[left, None], axis=1)[:, 0]
-            done = chosen <= tolerance[left]
-            done |= active[left, entering[left]]
-            solved[left[done]] = True
-            left, chosen = left[~done], chosen[~done]
+            # A row under way may come to rest early by rounding: it still has to join the active ones.
+            under_way = multipliers[left, entering[left]] > 0
+            under_way &= ~active[left, entering[left]]
+            rests = active[left, entering[left]] | (~under_way & (chosen <= tolerance[left]))
+            solved[left[rests]] = True
+            left, chosen = left[~rests], np.maximum(chosen[~rests], 0.0)
             if not left.size:
                 break
             at, p = np.arange(left.size), entering[left]
@@ -214,6 +216,23 @@ class JointSolver:
         exact = _masked_solve(gram, ridge[walked], active[walked], residuals[walked])
         multipliers[walked] = np.maximum(exact, 0.0)
         return multipliers, solved
+
+
+class _Geometry:
+    """How the probes of a raise lie to each other."""
+
+    def __init__(self, rows: JointRaise) -> None:
+        self.weights = rows.weights.astype(np.float64)
+        gram = self.weights @ self.weights.T
+        self.projection = _span(gram)
+        """Each probe by those it is kept as: itself, or, if it lies in the span of earlier ones, these."""
+        self.independent = bool((self.projection == np.eye(rows.rows)).all())
+        values, vectors = np.linalg.eigh(gram)
+        roots = np.sqrt(np.maximum(values, 0.0))
+        self.factor: Float64Array = roots[:, None] * vectors.T @ self.projection.T
+        """F with `F^T F = G`: norms through F keep their digits where huge multipliers cancel."""
+        self.gram: Float64Array = gram if self.independent else self.projection @ gram @ self.projection.T
+        self.least_ridge = LEAST_RIDGE * float(np.trace(gram)) / rows.rows
 
 
 def _first_guess(
