@@ -43,3 +43,9 @@ def tiny_llama_lora(tiny_llama: TinyModel, tmp_path_factory: pytest.TempPathFact
 def wide_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GGUF whose rows are long enough for every quantisation."""
     return make("llama", tmp_path_factory.mktemp("wide"), layers=2, width=256, head_dim=64, ff=256).gguf
+
+
+@pytest.fixture(scope="session")
+def tiny_pieces(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    """A Llama whose tokenizer is sentencepiece's kind, with single bytes for what has no piece."""
+    return make("llama", tmp_path_factory.mktemp("pieces"), splits="pieces")

@@ -140,3 +140,21 @@ def test_a_quantised_copy_has_the_type_it_is_named_for(wide_llama: Path) -> None
 
 def test_models_are_the_same_every_time(tiny_llama: TinyModel, tmp_path: Path) -> None:
     assert make("llama", tmp_path).gguf.read_bytes() == tiny_llama.gguf.read_bytes()
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_pieces_are_tokenized_alike_and_give_the_text_back(tiny_pieces: TinyModel, text: str) -> None:
+    with BareLlama(tiny_pieces.gguf) as llama:
+        tokens = llama.tokenize(text)
+        assert tokens == BareTorch(tiny_pieces.safetensors).tokenize(text)
+        assert llama.detokenize(tokens) == text.encode()
+
+
+def test_a_character_without_a_piece_falls_to_bytes(tiny_pieces: TinyModel) -> None:
+    with BareLlama(tiny_pieces.gguf) as llama:
+        assert [llama.detokenize([token]) for token in llama.tokenize("🙂")] == [
+            b"\xf0",
+            b"\x9f",
+            b"\x99",
+            b"\x82",
+        ]

@@ -7,6 +7,9 @@ from typing import Literal
 
 import gguf
 
+Splits = Literal["gpt-2", "qwen2", "pieces"]
+"""How text becomes tokens: bytes merged within GPT-2's or Qwen2's words, or sentencepiece's pieces."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -42,8 +45,7 @@ class Family:
     shape: Shape
     seed: int
     """One with which greedy text stays far from ties and loops."""
-    splits: Literal["gpt-2", "qwen2"] = "gpt-2"
-    """How text is cut into words before it is tokenized."""
+    splits: Splits = "gpt-2"
     add_bos: bool = False
     tied: bool = False
     qkv_bias: bool = False

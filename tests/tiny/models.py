@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from tests.tiny import tokenizer
 from tests.tiny.conversion import to_gguf
-from tests.tiny.families import FAMILIES, Family, Shape
+from tests.tiny.families import FAMILIES, Family, Shape, Splits
 from tests.tiny.weights import Weights, random_weights
 
 
@@ -27,9 +27,17 @@ class TinyModel:
     shape: Shape
 
 
-def make(architecture: str, folder: Path, *, seed: int | None = None, **changes: Any) -> TinyModel:
+def make(
+    architecture: str,
+    folder: Path,
+    *,
+    seed: int | None = None,
+    splits: Splits | None = None,
+    **changes: Any,
+) -> TinyModel:
     """Writes `model.gguf` and the folder `transformers` into `folder`; `changes` are fields of `Shape`."""
     family = FAMILIES[architecture]
+    family = dataclasses.replace(family, splits=splits or family.splits)
     shape = dataclasses.replace(family.shape, **changes)
     weights = random_weights(family, shape, family.seed if seed is None else seed)
     model = TinyModel(architecture, folder / "model.gguf", folder / "transformers", shape)

@@ -1,4 +1,4 @@
-"""The byte-level tokenizer that all tiny models share, for transformers and for llama.cpp."""
+"""The tokenizers of the tiny models, for transformers and for llama.cpp: one vocabulary size for all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import gguf
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from tests.tiny.families import Family
+from tests.tiny.pieces import pieces_tokenizer, write_pieces
 
 VOCABULARY = 512
 PAD, BOS, START, END = "<|endoftext|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>"
@@ -40,8 +41,7 @@ def id_of(control: str) -> int:
 
 def write_folder(folder: Path, family: Family) -> None:
     """The tokenizer files of a transformers folder."""
-    tokenizer = Tokenizer.from_str(_trained())
-    tokenizer.pre_tokenizer = _splitter(family)
+    tokenizer = _tokenizer(family)
     if family.add_bos:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, id_of(BOS))]
@@ -61,6 +61,26 @@ def write_folder(folder: Path, family: Family) -> None:
 
 def write_gguf(writer: gguf.GGUFWriter, family: Family) -> None:
     """The same tokenizer as GGUF metadata."""
+    if family.splits == "pieces":
+        write_pieces(writer, CONTROL, VOCABULARY)
+    else:
+        _write_bytes(writer, family)
+    writer.add_bos_token_id(id_of(BOS))
+    writer.add_eos_token_id(id_of(END))
+    writer.add_pad_token_id(id_of(PAD))
+    writer.add_add_bos_token(family.add_bos)
+    writer.add_chat_template(chat_template(family.add_bos))
+
+
+def _tokenizer(family: Family) -> Tokenizer:
+    if family.splits == "pieces":
+        return pieces_tokenizer(CONTROL, VOCABULARY)
+    tokenizer = Tokenizer.from_str(_trained())
+    tokenizer.pre_tokenizer = _splitter(family)
+    return tokenizer
+
+
+def _write_bytes(writer: gguf.GGUFWriter, family: Family) -> None:
     model = json.loads(_trained())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     control = len(CONTROL)
@@ -71,11 +91,6 @@ def write_gguf(writer: gguf.GGUFWriter, family: Family) -> None:
         [gguf.TokenType.CONTROL] * control + [gguf.TokenType.NORMAL] * (len(tokens) - control)
     )
     writer.add_token_merges([" ".join(pair) for pair in model["merges"]])
-    writer.add_bos_token_id(id_of(BOS))
-    writer.add_eos_token_id(id_of(END))
-    writer.add_pad_token_id(id_of(PAD))
-    writer.add_add_bos_token(family.add_bos)
-    writer.add_chat_template(chat_template(family.add_bos))
 
 
 def _splitter(family: Family) -> pre_tokenizers.PreTokenizer:
