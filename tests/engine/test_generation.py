@@ -336,7 +336,7 @@ def test_a_history_read_under_another_program_stays_as_spoken(engine: MachineEng
 def test_rereading_is_as_if_from_scratch(engine: MachineEngine) -> None:
     program = Program(interventions=(shift(engine, scale=2),))
     scratch = fresh(engine, ask(program=program))
-    run(engine, ask())
+    fresh(engine, ask())
     tokens, done = run(engine, ask(program=program, reread=True))
     assert [token.id for token in tokens] == scratch
     assert (done.receipt.history, done.receipt.cached_tokens) == ("fresh", 0)
