@@ -62,17 +62,11 @@ _EVAL = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_bool, ctypes.c
 _EDIT = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64)
 
 
-def ggml_addresses(library: ctypes.CDLL) -> dict[str, int]:
-    """The addresses of the functions a hook needs, found through the loaded libllama.
-
-    Opening libggml-base once more could map a second copy of it.
-    """
-    return {name: _function_address(getattr(library, name)) for name in GGML_FUNCTIONS}
-
-
 class Hook:
     """One context's eval callback: pass `callback` and `user_data` when the context is made.
 
+    `ggml` holds the addresses of `GGML_FUNCTIONS`, found through the loaded libllama: opening libggml-base once
+    more could map a second copy of it. `max_rows` is the context's micro-batch.
     It never signals through what it returns, for llama.cpp would go on with garbage: `error` tells after a decode.
     """
 
