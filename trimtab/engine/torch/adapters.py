@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from trimtab.engine.program import Adapter
-from trimtab.errors import ModelError, TrimtabError, Unsupported
+from trimtab.engine.torch.folder import first_line
+from trimtab.errors import ModelError, Unsupported
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -33,6 +35,7 @@ class Adapters:
         """By adapter and layer: peft's own scale, and the number in its place, changed where it lies so that
         a captured step follows."""
         self._active: tuple[str, ...] = ()
+        self._tried = 0
 
     def install(self, adapters: Sequence[Adapter]) -> None:
         """From now on these, each at its scale, and no others; the same one twice counts twice."""
@@ -75,15 +78,15 @@ class Adapters:
         return (module for module in self._model.modules() if isinstance(module, LoraLayer))
 
     def _load(self, adapter: Adapter) -> str:
-        name = f"lora{len(self._names)}"
+        self._tried += 1
+        name = f"lora{self._tried}"
         with tempfile.TemporaryDirectory() as folder:
             stage(adapter, Path(folder))
             try:
                 self._inject(Path(folder), name)
-            except TrimtabError:
-                raise
             except Exception as error:
-                raise ModelError(f"{adapter.title} could not be loaded: {_line(error)}.", _OTHER) from error
+                self._forget(name)
+                raise ModelError(f"{adapter.title} could not be loaded: {first_line(error)}", _OTHER) from error
         self._names[adapter.digest] = name
         self._scales[name] = {}
         for layer in self._layers():
@@ -95,6 +98,13 @@ class Adapters:
         self._activate(self._active)
         return name
 
+    def _forget(self, name: str) -> None:
+        """Takes out what a failed load may have put in."""
+        for layer in self._layers():
+            layer.delete_adapter(name)
+        getattr(self._model, "peft_config", {}).pop(name, None)
+        self._activate(self._active)
+
     def _inject(self, folder: Path, name: str) -> None:
         from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
         from safetensors.torch import load_file
@@ -102,15 +112,16 @@ class Adapters:
         config = LoraConfig.from_pretrained(str(folder))
         config.inference_mode = True
         config.init_lora_weights = True  # others rewrite the model's own weights
-        weights = {key.removeprefix(_PREFIX): value for key, value in load_file(str(folder / _WEIGHTS)).items()}
-        with torch.inference_mode(False):
+        factors = {key.removeprefix(_PREFIX): value for key, value in load_file(str(folder / _WEIGHTS)).items()}
+        with torch.inference_mode(False), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # peft warns of every second adapter
             inject_adapter_in_model(config, self._model, adapter_name=name)
-            outcome = set_peft_model_state_dict(self._model, weights, adapter_name=name)
+            outcome: Any = set_peft_model_state_dict(self._model, factors, adapter_name=name)
         missing = [key for key in outcome.missing_keys if f".{name}." in key or key.endswith(f".{name}")]
         for key, fault in [(key, "does not know") for key in outcome.unexpected_keys] + [
             (key, "needs and the adapter lacks") for key in missing
         ]:
-            raise ModelError(f"It has to do with weights that this model {fault}: {key[:120]}.", _OTHER)
+            raise ValueError(f"it has to do with weights that this model {fault}: {key[:120]}.")
         self._model.eval().requires_grad_(False)
 
 
@@ -147,7 +158,3 @@ def stage(adapter: Adapter, folder: Path) -> None:
             f"{adapter.title} changes more than LoRA's factors: {', '.join(more)}.",
             "Train it again without these settings.",
         )
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -61,6 +61,7 @@ class DeviceSteering:
                 self._active[layer] = self._joints[key]
         self._install_watches(plan)
         self._notes.zero_()
+        self._watched.fill_(torch.nan)
 
     def shape(self) -> Hashable | None:
         if self._hosted:
@@ -82,13 +83,13 @@ class DeviceSteering:
         if layer in self._plan.shifts:
             moved = rows + self._shifts[layer]
         if joint is not None:
-            solved = [joint.solve(part) for part in moved.split(_CHUNK)]
+            solved = [joint.solve(part) for part in torch.split(moved, _CHUNK)]
             raised = torch.cat([shift for shift, _ in solved])
             self._deltas[layer].copy_(raised[-1])
             self._note_missed(layer, torch.cat([short for _, short in solved]))
             moved = moved + raised
         if moved is not rows:
-            self._note_norms(layer, (moved - rows).norm(dim=1).double())
+            self._note_norms(layer, torch.linalg.vector_norm(moved - rows, dim=1).double())
             states.copy_(moved.view(states.shape))
         self._stats[layer, _POSITIONS] += len(rows)
         at = self._watching.get(layer)
@@ -113,7 +114,8 @@ class DeviceSteering:
             },
         )
         readings.watched[self._order] = watched[: len(self._order)]
-        self._notes.zero_()
+        self._stats.zero_()
+        self._missed.zero_()
         if self._hosted:
             self._add_hosted(readings)
         return readings

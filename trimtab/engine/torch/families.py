@@ -39,6 +39,17 @@ class Anatomy:
         found: nn.Module = self.model.get_output_embeddings()
         return found
 
+    @property
+    def weight(self) -> Tensor:
+        """The unembedding matrix."""
+        found: Tensor = self.model.get_output_embeddings().weight
+        return found
+
+    @property
+    def bias(self) -> Tensor | None:
+        found: Tensor | None = getattr(self.model.get_output_embeddings(), "bias", None)
+        return found
+
     def logits(self, normed: Tensor) -> Tensor:
         """The final logits in f32, for states after the final norm."""
         logits: Tensor = self.head(normed).float()

@@ -36,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {_line(error)}", "Get the file again.") from error
+        raise ModelError(f"{path} cannot be read: {first_line(error)}", "Get the file again.") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path} does not hold what it should.", "Get the file again.")
     return found
@@ -72,10 +72,11 @@ def _check_whole(shard: Path) -> None:
         with safe_open(str(shard), framework="numpy") as opened:
             empty = not list(opened.keys())
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{shard} is damaged or cut short: {_line(error)}", "Get the file again.") from error
+        raise ModelError(f"{shard} is damaged or cut short: {first_line(error)}", "Get the file again.") from error
     if empty:
         raise ModelError(f"{shard} holds no weights.", "Get the file again.")
 
 
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, short enough for one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+
+from trimtab.engine.torch.folder import first_line
 
 Result = TypeVar("Result")
 Step = Callable[[Tensor, Tensor, int], Result]
@@ -45,7 +47,7 @@ class Graphs(Generic[Result]):
             try:
                 self._captured[key] = self._capture(step, total)
             except RuntimeError as error:
-                self.failure = (str(error).strip().splitlines() or ["unknown"])[0][:200]
+                self.failure = first_line(error)
                 self._captured.clear()
                 return None
             if len(self._captured) > _MOST:
@@ -57,7 +59,8 @@ class Graphs(Generic[Result]):
 
     def _capture(self, step: Step[Result], total: int) -> tuple[torch.cuda.CUDAGraph, Result]:
         notes = self._notes()
-        side = torch.cuda.Stream()
+        side: Any = torch.cuda.Stream  # untyped in torch
+        side = side(self._positions.device)
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):

@@ -16,11 +16,10 @@ _ROWS = 16_384
 @torch.inference_mode()
 def through_head(anatomy: Anatomy, direction: FloatArray) -> FloatArray:
     """What adding `direction` to the normed state adds to the logits, before any soft cap, in f32."""
-    head = anatomy.head
-    weight = head.weight
+    head, weight = anatomy.head, anatomy.weight
     vector = torch.from_numpy(np.ascontiguousarray(direction, dtype=np.float32)).to(weight.device)
     if type(head) is nn.Linear:
-        made = torch.cat([rows.float() @ vector for rows in weight.split(_ROWS)])
+        made = torch.cat([rows.float() @ vector for rows in torch.split(weight, _ROWS)])
     else:
         both = torch.stack([vector, torch.zeros_like(vector)]).to(weight.dtype)
         with_it, without = head(both).float()
@@ -32,7 +31,7 @@ def through_head(anatomy: Anatomy, direction: FloatArray) -> FloatArray:
 @torch.inference_mode()
 def bias_of(anatomy: Anatomy) -> FloatArray | None:
     """The constant that the head adds to the logits, or None."""
-    bias = getattr(anatomy.head, "bias", None)
+    bias = anatomy.bias
     if bias is None:
         return None
     found: FloatArray = (bias.float() * anatomy.scale).cpu().numpy().copy()

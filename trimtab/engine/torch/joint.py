@@ -79,7 +79,7 @@ class JointBuffers:
         """For f32 states of shape (n, width): the shifts, and each row's shortfall after them, (n, rows)."""
         gaps = self._targets - (states.double() @ self._weights.T + self._biases)
         wanted = torch.where(gaps > 0, gaps * self._strengths, gaps)
-        tried = (wanted @ self._inverses).unflatten(1, self._member.shape)
+        tried = (wanted @ self._inverses).view(-1, *self._member.shape)
         multipliers, violation = self._choose(tried, wanted)
         limited = torch.zeros_like(violation, dtype=torch.bool)
         if self.dependent:
@@ -142,7 +142,8 @@ class JointBuffers:
         return 1.0 / length.clamp_min(1e-30) - 1.0 / self._cap
 
     def _length(self, multipliers: Tensor) -> Tensor:
-        return (multipliers @ self._factor.T).norm(dim=1, keepdim=True)
+        length: Tensor = torch.linalg.vector_norm(multipliers @ self._factor.T, dim=1, keepdim=True)
+        return length
 
     def _load_weights(self, weights: npt.NDArray[np.float32]) -> None:
         rows, sets = weights.shape[0], len(self._members)

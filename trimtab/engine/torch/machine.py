@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
-import numpy as np
 import torch
 
 from trimtab.engine.contract import ActivationRequest, FloatArray, ModelInfo, Progress
@@ -158,7 +157,8 @@ class TorchMachine:
     def state_at_end(self, tokens: Sequence[int], layers: Sequence[int]) -> FloatArray:
         with self._aside():
             texts = [(list(tokens), slice(len(tokens)))]
-            return self._reader.activations(texts, layers, mean=False, progress=self._going)[0]
+            found: FloatArray = self._reader.activations(texts, layers, mean=False, progress=self._going)[0]
+        return found
 
     def activations(
         self, texts: Sequence[tuple[list[int], slice]], request: ActivationRequest, progress: Progress
@@ -182,7 +182,7 @@ class TorchMachine:
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
         chosen = torch.tensor(list(tokens), dtype=torch.long, device=self._device)
         with torch.inference_mode():
-            rows: FloatArray = self._anatomy.head.weight[chosen].float().cpu().numpy()
+            rows: FloatArray = self._anatomy.weight[chosen].float().cpu().numpy()
         return rows
 
     def close(self) -> None:

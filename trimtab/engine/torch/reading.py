@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class Reader:
                     found[batch, place] = rows
 
             if places:
-                watch(self._anatomy.layers, list(places), see, lambda tokens=tokens: self._pass(tokens))
+                watch(self._anatomy.layers, list(places), see, partial(self._pass, tokens))
             done += len(batch)
             self._tell(progress, done / len(texts))
         return found
@@ -83,7 +84,7 @@ class Reader:
         wanted = torch.tensor(tokens, device=self._device)
         parts = []
         with torch.inference_mode():
-            for some, each in zip(states.split(rows), wanted.split(rows), strict=True):
+            for some, each in zip(torch.split(states, rows), torch.split(wanted, rows), strict=True):
                 logits = self._anatomy.logits(some)
                 chosen = logits.gather(1, each.unsqueeze(1)).squeeze(1)
                 parts.append(chosen - logits.logsumexp(1))

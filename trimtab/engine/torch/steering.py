@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -49,7 +48,7 @@ class KernelSteering:
 
     def apply(self, layer: int, states: Tensor) -> None:
         if states.is_contiguous() and states.dtype is torch.float32:
-            self._kernel.apply(layer, states.view(-1, self._width).numpy())
+            self._kernel.apply(layer, states.data_ptr(), states.numel() // self._width)
         else:
             rows = states.float().contiguous().view(-1, self._width)
             self._kernel.apply(layer, rows.numpy())
@@ -118,14 +117,3 @@ def watch(
     finally:
         for handle in handles:
             handle.remove()
-
-
-def empty_readings(layers: int, watches: int) -> Readings:
-    return Readings(
-        positions=np.zeros(layers, dtype=np.int64),
-        moved=np.zeros(layers, dtype=np.int64),
-        norm_sum=np.zeros(layers),
-        norm_max=np.zeros(layers),
-        norm_last=np.zeros(layers),
-        watched=np.full(watches, np.nan),
-    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from trimtab.engine.torch.folder import first_line
 from trimtab.engine.vocabulary import vocabulary_hash
 from trimtab.errors import ModelError
 
@@ -90,9 +91,8 @@ def _load(folder: Path) -> Any:
     try:
         found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(
-            f"The tokenizer in {folder} cannot be read: {line}", "It needs a tokenizer.json; get the folder again."
+            f"The tokenizer in {folder} cannot be read: {first_line(error)}", "It needs a tokenizer.json; get the folder again."
         ) from error
     if not getattr(found, "is_fast", False):
         raise ModelError(

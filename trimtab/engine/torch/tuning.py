@@ -11,7 +11,6 @@ from torch import Tensor
 from trimtab.engine.program import Anchors, Tune
 from trimtab.engine.torch.families import Anatomy
 
-
 _LAST_STEP_TRIES = 12
 
 
@@ -22,11 +21,10 @@ class Objective:
         self._anatomy = anatomy
         self._kind = tune.objective
         anchors = tune.anchors
-        head = anatomy.head
-        tokens = torch.tensor(anchors.positive + anchors.negative, device=head.weight.device)
-        self._rows = head.weight.detach()[tokens].float()
-        bias = getattr(head, "bias", None)
-        self._bias = bias.detach()[tokens].float() if bias is not None else torch.zeros_like(self._rows[:, 0])
+        tokens = torch.tensor(anchors.positive + anchors.negative, device=anatomy.weight.device)
+        self._rows = anatomy.weight.detach()[tokens].float()
+        bias = anatomy.bias
+        self._bias = torch.zeros_like(self._rows[:, 0]) if bias is None else bias.detach()[tokens].float()
         self._split = len(anchors.positive)
         self._shares = _shares(anchors, self._rows)
         weights = anchors.positive_weights + anchors.negative_weights
