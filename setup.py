@@ -6,10 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from setuptools import Distribution, setup  # isort: skip - it brings distutils
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
-from distutils import ccompiler, errors, sysconfig  # isort: skip
 
 SOURCE = Path("trimtab/engine/_hook.c")
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -21,6 +20,8 @@ trimtab: everything works without it, with slower steering; install a C compiler
 
 def compile_kernel(folder: Path) -> Path | None:
     """The kernel as a plain shared library in `folder`, or None, with a notice, if it cannot be built."""
+    from distutils import ccompiler, errors, sysconfig  # brought by setuptools where Python has none
+
     compiler = ccompiler.new_compiler()
     windows = compiler.compiler_type == "msvc"
     target = folder / f"_hook{SUFFIX}"

@@ -14,7 +14,7 @@ from trimtab.errors import ProgramError
 
 Float64Array = npt.NDArray[np.float64]
 
-_LAST_STEP_TRIES = 12
+_LAST_STEP_TRIES = 40
 
 
 class Objective(Protocol):
@@ -226,18 +226,18 @@ def _shorten(before: Float64Array, after: Float64Array, objective: Objective, ho
     step = after - before
     low, high = np.zeros(len(before)), np.ones(len(before))
     low_gap, high_gap = objective.value(before) - hold, objective.value(after) - hold
-    excess = high_gap
+    close = 1e-12 * (1 + abs(hold))
+    last = np.zeros(len(before))
     for _ in range(_LAST_STEP_TRIES):
-        if (excess <= 1e-12 * (1 + abs(hold))).all():
-            break
         at = np.clip(low - low_gap * (high - low) / (high_gap - low_gap), low, high)
         gap = objective.value(before + at[:, None] * step) - hold
-        over = gap >= 0
-        # Halving the gap of the end that stays makes it give way: the Illinois rule.
-        low_gap = np.where(over, 0.5 * low_gap, gap)
-        high_gap = np.where(over, gap, 0.5 * high_gap)
-        excess = np.where(over, gap, excess)
-        low, high = np.where(over, low, at), np.where(over, at, high)
+        over = gap >= -close
+        # An end that stays twice gives way by half: the Illinois rule.
+        low_gap = np.where(over, np.where(last > 0, 0.5 * low_gap, low_gap), gap)
+        high_gap = np.where(over, np.maximum(gap, close), np.where(last < 0, 0.5 * high_gap, high_gap))
+        low, high, last = np.where(over, low, at), np.where(over, at, high), np.where(over, 1.0, -1.0)
+        if (over & (gap <= close)).all():
+            break
     return np.asarray(before + high[:, None] * step)
 
 
