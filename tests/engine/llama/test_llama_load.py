@@ -86,7 +86,7 @@ def language_model(writer: Writer, *, tokens: int = 8, architecture: str = "llam
         ("mmproj.gguf", lambda path: write(path, "clip", vision), "vision part"),
         ("vocab.gguf", lambda path: write(path, "llama", vocabulary_only), "only a vocabulary"),
         ("new.gguf", lambda path: write(path, "brandnew", language_model), "unknown model architecture: 'brandnew'"),
-        ("part.gguf", lambda path: write(path, "llama", language_model), "missing tensor"),
+        ("part.gguf", lambda path: write(path, "llama", language_model), "'output_norm.weight' not found"),
         ("words.gguf", lambda path: write(path, "llama", lambda w: language_model(w, tokens=9)), "token embeddings"),
     ],
 )

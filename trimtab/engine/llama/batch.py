@@ -35,9 +35,12 @@ class Batch:
     def count(self) -> int:
         return int(self.raw.n_tokens)
 
-    @property
-    def outputs(self) -> int:
-        return int(self._output[: self.count].sum())
+    def outputs(self) -> list[int]:
+        """The places of those tokens that make output."""
+        return [int(place) for place in np.flatnonzero(self._output[: self.count])]
+
+    def outputs_before(self, place: int) -> int:
+        return int(np.count_nonzero(self._output[:place]))
 
     def one(self, token: int, position: int) -> None:
         """A single token of sequence 0, with output: the least work for each step of a reply."""

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
 from trimtab.engine.contract import LoadRequest, ModelInfo, Progress
 from trimtab.engine.gguf_file import GgufFile, open_gguf
+from trimtab.engine.kernel import Kernel
 from trimtab.engine.llama import memory
+from trimtab.engine.llama.adapters import Adapters
+from trimtab.engine.llama.aside import Aside
 from trimtab.engine.llama.batch import Batch
 from trimtab.engine.llama.check import gpus
+from trimtab.engine.llama.control import ControlVector
 from trimtab.engine.llama.cores import choose_threads
 from trimtab.engine.llama.forward import Forward
+from trimtab.engine.llama.head import Head
+from trimtab.engine.llama.hook import GGML_FUNCTIONS, Hook
 from trimtab.engine.llama.interruption import Interruption
 from trimtab.engine.llama.library import Library, open_library
-from trimtab.engine.llama.machine import LlamaMachine
+from trimtab.engine.llama.machine import LlamaMachine, Parts
 from trimtab.engine.llama.model_file import Dimensions, check_model
 from trimtab.engine.llama.native import Native
+from trimtab.engine.llama.sites import Sites, look, unembedding
+from trimtab.engine.llama.steering import Steering
+from trimtab.engine.llama.tuning import StateTuner
 from trimtab.engine.llama.words import Words
 from trimtab.engine.text import clean
 from trimtab.engine.vocabulary import vocabulary_hash
 from trimtab.errors import Cancelled, EngineError, ModelError, Unsupported
 
-_F32, _F16 = 0, 1
-_FLASH_AUTO, _FLASH_OFF = -1, 0
-_NO_ROTATION = -1
-_ASIDE_ROOM = 512
+_F32, _FLASH_OFF, _NO_ROTATION = 0, 0, -1
+_ASIDE_ROOM = 768
 """Cells beside the chat's, so that a gate can be read though the window is full."""
+_SEQUENCES = 9
+"""The chat's, and eight to read short texts side by side: half again as fast as one after the other."""
+_LEAST_BATCH = 4
+"""What looking at the model takes."""
 
 
 def load(request: LoadRequest, progress: Progress) -> LlamaMachine:
@@ -116,23 +128,34 @@ def _make_machine(
     request: LoadRequest, native: Native, file: GgufFile, size: Dimensions, context: int, warnings: list[str]
 ) -> LlamaMachine:
     api, library = native.api, native.library
+    layers, width = api.llama_model_n_layer(native.model), api.llama_model_n_embd(native.model)
     words = Words(native)
     parameters = api.llama_model_n_params(native.model)
     threads = choose_threads(request.threads, parameters)
-    cells = context + _aside_room(context, size)
-    batch = min(request.batch, cells)
-    native.adopt(_make_context(request, native, cells, batch, threads))
-    interruption = Interruption(native)
-    forward = Forward(native, Batch(api, batch), interruption, words.size)
     recurrent = bool(api.llama_model_is_recurrent(native.model) or api.llama_model_is_hybrid(native.model))
+    # A recurrent model keeps a whole state for every sequence; elsewhere they cost nothing.
+    sequences = 2 if recurrent else _SEQUENCES
+    cells = context + _aside_room(context, size)
+    capacity = min(max(request.batch, _LEAST_BATCH), cells)
+    softcap = float(file.number(f"{size.architecture}.final_logit_softcapping") or 0.0)
+    kernel = Kernel(layers, width, native=request.native)
+    hook = Hook(kernel, {name: library.address(name) for name in GGML_FUNCTIONS}, capacity)
+    _make_context(request, native, hook, cells=cells, batch=capacity, threads=threads, sequences=sequences)
+    interruption = Interruption(native)
+    batch = Batch(api, capacity)
+    forward = Forward(native, batch, interruption, hook, words.size)
+    control = ControlVector(native, layers, width)
+    sites = look(forward, hook, kernel, control, file, softcap)
+    adapters = Adapters(native, size.architecture)
+    tuner = StateTuner(hook, sites, lambda tokens: unembedding(file, tokens), softcap, layers, batch.outputs)
     rotates = api.llama_model_rope_type(native.model) != _NO_ROTATION
     info = ModelInfo(
         engine="llama",
         name=clean(file.text("general.name") or "")[:200] or file.path.stem,
         path=request.path,
         architecture=size.architecture,
-        layers=api.llama_model_n_layer(native.model),
-        width=api.llama_model_n_embd(native.model),
+        layers=layers,
+        width=width,
         vocabulary=words.size,
         vocabulary_hash=vocabulary_hash(file.texts("tokenizer.ggml.tokens")),
         context=context,
@@ -141,39 +164,69 @@ def _make_machine(
         quantisation=_quantisation(native),
         device=_device(request, library),
         template=file.text("tokenizer.chat_template"),
-        steerable=(),
-        capabilities=(),
+        steerable=sites.steerable,
+        capabilities=_capabilities(sites),
         can_cut=not recurrent,
         can_shift=bool(api.llama_memory_can_shift(native.memory)) and rotates and not recurrent,
-        native=False,
+        native=kernel.native,
         threads=threads,
         warnings=tuple(warnings),
     )
-    softcap = float(file.number(f"{size.architecture}.final_logit_softcapping") or 0.0)
-    return LlamaMachine(info, native, words, forward, interruption, file, softcap)
+    return LlamaMachine(
+        info,
+        Parts(
+            native=native,
+            file=file,
+            words=words,
+            forward=forward,
+            interruption=interruption,
+            sites=sites,
+            adapters=adapters,
+            steering=Steering(kernel, hook, control, adapters, tuner, sites),
+            head=Head(forward, hook, softcap),
+            aside=Aside(
+                native, forward, hook, interruption, layers=layers, width=width, cells=cells, sequences=sequences
+            ),
+            softcap=softcap,
+        ),
+    )
 
 
-def _make_context(request: LoadRequest, native: Native, cells: int, batch: int, threads: int) -> int:
-    settings = native.api.llama_context_default_params()
+def _make_context(
+    request: LoadRequest, native: Native, hook: Hook, *, cells: int, batch: int, threads: int, sequences: int
+) -> None:
+    api = native.api
+    settings = api.llama_context_default_params()
     settings.n_ctx = cells
     settings.n_batch = settings.n_ubatch = batch
-    settings.n_seq_max = 2
+    settings.n_seq_max = sequences
     # In a cache that is not unified every sequence gets a part of the window only.
     settings.kv_unified = True
     settings.swa_full = True
     settings.n_threads = settings.n_threads_batch = threads
+    settings.cb_eval = ctypes.cast(hook.callback, api.ggml_backend_sched_eval_callback)
+    settings.cb_eval_user_data = hook.user_data
     if request.exact:
         settings.type_k = settings.type_v = _F32
         settings.flash_attn_type = _FLASH_OFF
     native.library.log.forget()
-    context: int | None = native.api.llama_init_from_model(native.model, settings)
+    context: int | None = api.llama_init_from_model(native.model, settings)
     if not context:
         reason = native.library.log.reason()
         raise EngineError(
             f"llama.cpp could not make a context of {cells:,} tokens{f': {reason}' if reason else ''}.",
             "Ask for a smaller context.",
         )
-    return context
+    native.adopt(context)
+
+
+def _capabilities(sites: Sites) -> tuple[str, ...]:
+    found = ["Shift", "Raise", "Watch", "Gate"] if sites.steerable else []
+    if sites.head:
+        found += ["Tune", "Tune.logodds"]
+        if sites.norm is not None:
+            found.append("Tune.prenorm")
+    return (*found, "Adapter.gguf", "Preface")
 
 
 def _aside_room(context: int, size: Dimensions) -> int:
@@ -200,4 +253,4 @@ def _device(request: LoadRequest, library: Library) -> str:
 def _quantisation(native: Native) -> str:
     api: Any = native.api
     name: bytes = api.llama_ftype_name(api.llama_model_ftype(native.model)) or b""
-    return name.decode("ascii", errors="replace").removeprefix("(guessed) ")
+    return name.decode("ascii", errors="replace").removeprefix("(guessed) ").removeprefix("all ").removeprefix("mostly ")

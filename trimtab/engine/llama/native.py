@@ -26,9 +26,13 @@ class Native:
         """Takes over a context made of this model."""
         self.context = context
 
-    def close(self) -> None:
+    def free_context(self) -> None:
         if self.context:
             self.api.llama_free(self.context)
+        self.context = 0
+
+    def close(self) -> None:
+        self.free_context()
         if self.model:
             self.api.llama_model_free(self.model)
-        self.context = self.model = 0
+        self.model = 0
