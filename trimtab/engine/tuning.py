@@ -15,6 +15,8 @@ from trimtab.errors import ProgramError
 Float64Array = npt.NDArray[np.float64]
 
 _LAST_STEP_TRIES = 40
+_NO_SHRINKING = 1e-17
+"""A penalty that shrinks less than this over all steps is lost in a double's rounding."""
 
 
 class Objective(Protocol):
@@ -52,11 +54,11 @@ def tune_factor(step: float, steps: int, penalty: float = 0.0) -> float:
             "Lower one of the two.",
         )
     shrink = 2 * step * penalty
-    if shrink == 0:
+    if steps * shrink < _NO_SHRINKING:
         return steps * step
     if shrink < 1:
-        return -math.expm1(steps * math.log1p(-shrink)) / (2 * penalty)
-    return (1 - (1 - shrink) ** steps) / (2 * penalty)
+        return -step * math.expm1(steps * math.log1p(-shrink)) / shrink
+    return step * (1 - (1 - shrink) ** steps) / shrink
 
 
 def phi(states: npt.ArrayLike, direction: npt.ArrayLike) -> Float64Array:
