@@ -1,4 +1,4 @@
-"""Both engines over the same tiny model, in this process."""
+"""What the engine's tests share: both engines over a tiny model, and clients of a worker with a scripted one."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
+from tests.engine.machines import ENGINES, load_machine
+from tests.engine.workers import ENGINE, Start, environment
 from tests.tiny import TinyModel
-from trimtab.engine.contract import LoadRequest
+from trimtab.engine.client import EngineClient
 from trimtab.engine.generation import MachineEngine
 from trimtab.engine.machine import Machine
 
-ENGINES = ("llama", "torch")
 
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Makes a client, to be opened; a worker's logs go to the folder `logs`."""
+    for name, value in environment(tmp_path / "logs").items():
+        monkeypatch.setenv(name, value)
 
-def load_machine(kind: str, model: TinyModel, **options: Any) -> Machine:
-    """The model on one engine, exact unless said otherwise."""
-    settings: dict[str, Any] = {"threads": 1, "context": 256, "exact": True} | options
-    path: Path = model.gguf if kind == "llama" else model.safetensors
-    request = LoadRequest(path=str(path), **settings)
-    if kind == "llama":
-        from trimtab.engine.llama.load import load
-    else:
-        from trimtab.engine.torch.load import load  # type: ignore[assignment]
-    return load(request, lambda fraction: True)
+    def make(command: list[str] | None = None, **options: Any) -> EngineClient:
+        return EngineClient.start(command, engine=None if command else ENGINE, **options)
+
+    return make
 
 
 @pytest.fixture

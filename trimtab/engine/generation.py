@@ -20,7 +20,7 @@ from trimtab.engine.contract import (
 from trimtab.engine.distinction import Distinction, LinearTune
 from trimtab.engine.gating import GateReader
 from trimtab.engine.machine import Machine
-from trimtab.engine.plan import make_plan
+from trimtab.engine.plan import Plan, make_plan
 from trimtab.engine.program import Anchors, Preface, Program, Tune
 from trimtab.engine.reply import Reply
 from trimtab.engine.scoring import score_pairs
@@ -140,6 +140,14 @@ class MachineEngine:
             else:
                 found[at] = Message(role="user", content=f"{preface.text}\n\n{found[at].content}")
         return found
+
+    def install(self, plan: Plan) -> None:
+        """Puts the plan in place, with what its tunes need of the model, as logits do not outlive a pass."""
+        for tune in plan.tunes:
+            if tune.linear:
+                self.linear_tune(tune)
+            self.distinction(tune.anchors)
+        self.machine.install(plan)
 
     def linear_tune(self, tune: Tune) -> LinearTune:
         if tune not in self._tunes:

@@ -66,7 +66,7 @@ class Machine(Protocol):
         ...
 
     def decode(self, tokens: Sequence[int]) -> FloatArray:
-        """Appends the tokens to the sequence; the writable logits after the last one.
+        """Appends the tokens to the sequence; the writable logits after the last, until the next pass.
 
         Tunes that need the hidden state (those not `linear`) are done before the logits are made; the
         caller adds the linear ones. Raises `Cancelled` if `interrupt` was set meanwhile; what of the

@@ -143,7 +143,7 @@ class Reply:
         self._reply_plan = self._plan("reply")
         yield from self._prefill(plan, same_program=self._request.reread or bool(layers))
         self._prompt_tally.add(self._machine.readings(), plan)
-        self._machine.install(self._reply_plan)
+        self._engine.install(self._reply_plan)
         logits = self._sequence.decode(self._prompt[-1:], self._reply_plan)
         yield Prefill(done=len(self._prompt), total=len(self._prompt), cached=self._reuse.length)
         return logits
@@ -231,7 +231,7 @@ class Reply:
         deferred = _deferred(self._program, wanted)
         self._program = wanted
         self._reply_plan = self._plan("reply")
-        self._machine.install(self._reply_plan)
+        self._engine.install(self._reply_plan)
         self._changes.append((self._count, wanted.fingerprint))
         yield Steered(index=self._count, fingerprint=wanted.fingerprint, deferred=deferred)
 

@@ -65,7 +65,7 @@ def _score_one(
     unread = context[len(engine.sequence) : -1]
     if unread:
         engine.sequence.decode(unread, prompt)
-    engine.machine.install(reply)
+    engine.install(reply)
     logits = engine.sequence.decode(context[-1:], reply)
     found = np.empty(len(continuation), dtype=np.float32)
     for place, token in enumerate(continuation):
