@@ -1,31 +1,16 @@
-"""What the engine's tests share: both engines over a tiny model, and clients of a worker with a scripted one."""
+"""Both engines over the same tiny model, in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engine.machines import ENGINES, load_machine
-from tests.engine.workers import ENGINE, Start, environment
 from tests.tiny import TinyModel
-from trimtab.engine.client import EngineClient
 from trimtab.engine.generation import MachineEngine
 from trimtab.engine.machine import Machine
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Makes a client, to be opened; a worker's logs go to the folder `logs`."""
-    for name, value in environment(tmp_path / "logs").items():
-        monkeypatch.setenv(name, value)
-
-    def make(command: list[str] | None = None, **options: Any) -> EngineClient:
-        return EngineClient.start(command, engine=None if command else ENGINE, **options)
-
-    return make
 
 
 @pytest.fixture
