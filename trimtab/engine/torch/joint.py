@@ -1,4 +1,7 @@
-"""The joint raise on a device: exact, and without a step that depends on data, so that it can be captured."""
+"""The joint raise on a device: exact, and without a step that depends on data, so that it can be captured.
+
+Numbers of Python's own in `torch.where` are copied to the device with a wait, which ends a capture: there are none.
+"""
 
 from __future__ import annotations
 
@@ -90,13 +93,13 @@ class JointBuffers:
         if self.capped:
             length = self._length(multipliers)
             over = length > self._cap * (1 + CLOSE)
-            lowest = torch.where(limited, self._ridge, 0.0)
-            multipliers = torch.where(over, self._shorten(wanted, lowest, length), multipliers)
+            shortened = self._shorten(wanted, self._ridge * limited, length)
+            multipliers = torch.where(over, shortened, multipliers)
             limited = limited | over
         shifts = (multipliers @ self._weights).float()
         short = wanted - (multipliers @ self._factor.T) @ self._factor
         least_short = MISSED * wanted.amax(1, keepdim=True).clamp_min(0.0)
-        return shifts, torch.where(limited & (short > least_short), short, 0.0)
+        return shifts, short.masked_fill(~(limited & (short > least_short)), 0.0)
 
     def _choose(self, tried: Tensor, wanted: Tensor, damping: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Of every set's multipliers, (n, sets, rows), the least violating, and by how much it does, (n, 1)."""
@@ -132,7 +135,7 @@ class JointBuffers:
             found = torch.where(span > 0, (low * at_high - high * at_low) / span, high)
             value = self._excess(self._length(self._damped(wanted, found)))
             above = value > 0
-            stale = torch.where(above == before, 0.5, 1.0) if step else 1.0
+            stale = 1.0 - 0.5 * (above == before).double() if step else torch.ones_like(value)
             at_low, at_high = torch.where(above, at_low * stale, value), torch.where(above, value, at_high * stale)
             low, high = torch.where(above, low, found), torch.where(above, found, high)
             before = above

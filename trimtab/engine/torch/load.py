@@ -10,10 +10,10 @@ from trimtab.engine.contract import LoadRequest, ModelInfo, Progress
 from trimtab.engine.kernel import Kernel
 from trimtab.engine.torch.decode import Decoder, Outcome
 from trimtab.engine.torch.device import DeviceSteering
-from trimtab.engine.torch.families import dissect
+from trimtab.engine.torch.families import Anatomy, dissect
 from trimtab.engine.torch.folder import check_folder, first_line
 from trimtab.engine.torch.graph import Graphs
-from trimtab.engine.torch.machine import TorchMachine
+from trimtab.engine.torch.machine import Parts, TorchMachine
 from trimtab.engine.torch.masks import Masks
 from trimtab.engine.torch.pretrained import ends_of, read_model
 from trimtab.engine.torch.resources import (
@@ -26,7 +26,7 @@ from trimtab.engine.torch.resources import (
 from trimtab.engine.torch.steering import KernelSteering, Steering
 from trimtab.engine.torch.store import Store
 from trimtab.engine.torch.tokens import Tokens
-from trimtab.errors import Cancelled, EngineError, TrimtabError, Unsupported
+from trimtab.errors import Cancelled, EngineError, Unsupported
 
 _CAPABILITIES = (
     "Shift", "Raise", "Tune", "Tune.prenorm", "Tune.logodds", "Adapter.peft", "Preface", "Gate", "Watch",
@@ -49,30 +49,16 @@ def load(request: LoadRequest, progress: Progress) -> TorchMachine:
     parameters = sum(each.numel() for each in model.parameters())
     threads = request.threads or choose_threads(parameters)
     torch.set_num_threads(threads)
-    config = model.config.get_text_config(decoder=True)
     try:
         anatomy = dissect(model)
-    except TrimtabError:
-        raise
-    except Exception as error:
-        raise Unsupported(f"The model in {path} does not run: {first_line(error)}") from error
-    warnings: list[str] = []
-    context, trained = choose_context(request, config, warnings)
-    additive = dtype if getattr(model.config, "_attn_implementation", "") == "eager" else None
-    check_memory(anatomy, additive, context, device)
-    masks = Masks(anatomy.windows, context, device, additive)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise Unsupported(
+            f"The model in {path} does not run: {first_line(error)}", "Use a GGUF file of it."
+        ) from error
+    config = model.config.get_text_config(decoder=True)
+    context, trained, warnings = choose_context(request, config)
     kernel = Kernel(len(anatomy.layers), anatomy.width, native=request.native)
-    steering: Steering
-    store = Store(len(anatomy.layers), context)
-    decoder = Decoder(anatomy, store, masks, device)
-    graphs = None
-    if device.type == "cuda":
-        steering = on_device = DeviceSteering(len(anatomy.layers), anatomy.width, device, kernel)
-        graphs = Graphs[Outcome](context, device, on_device.notes, on_device.restore)
-        decoder.use_graphs(graphs)
-    else:
-        steering = KernelSteering(kernel, anatomy.width)
-    tokens = Tokens(path, anatomy.vocabulary, ends_of(model))
+    parts = _assemble(path, anatomy, kernel, context, device)
     _tell(progress, 0.9)
     info = ModelInfo(
         engine="torch",
@@ -82,22 +68,22 @@ def load(request: LoadRequest, progress: Progress) -> TorchMachine:
         layers=len(anatomy.layers),
         width=anatomy.width,
         vocabulary=anatomy.vocabulary,
-        vocabulary_hash=tokens.hash(),
+        vocabulary_hash=parts.tokens.hash(),
         context=context,
         trained_context=trained,
         parameters=parameters,
         quantisation=_DTYPES[dtype],
         device=device_name(device),
-        template=tokens.template(),
+        template=parts.tokens.template(),
         steerable=tuple(range(len(anatomy.layers))),
         capabilities=_CAPABILITIES,
         can_cut=True,
         can_shift=False,
         native=kernel.native,
         threads=threads,
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
-    machine = TorchMachine(info, anatomy, tokens, steering, decoder, masks, device, request.batch, graphs)
+    machine = TorchMachine(info, parts, request.batch)
     try:
         machine.warm_up()
     except (RuntimeError, MemoryError) as error:
@@ -107,6 +93,22 @@ def load(request: LoadRequest, progress: Progress) -> TorchMachine:
         ) from error
     _tell(progress, 1.0)
     return machine
+
+
+def _assemble(path: Path, anatomy: Anatomy, kernel: Kernel, context: int, device: torch.device) -> Parts:
+    plain = getattr(anatomy.model.config, "_attn_implementation", "") == "eager"
+    additive = anatomy.weight.dtype if plain else None
+    check_memory(anatomy, additive, context, device)
+    masks = Masks(anatomy.windows, context, device, additive)
+    decoder = Decoder(anatomy, Store(len(anatomy.layers), context), masks, device)
+    graphs = None
+    steering: Steering = KernelSteering(kernel, anatomy.width)
+    if device.type == "cuda":
+        steering = on_device = DeviceSteering(len(anatomy.layers), anatomy.width, device, kernel)
+        graphs = Graphs[Outcome](context, device, on_device.notes, on_device.restore)
+        decoder.use_graphs(graphs)
+    tokens = Tokens(path, anatomy.vocabulary, ends_of(anatomy.model))
+    return Parts(anatomy, tokens, steering, decoder, masks, device, graphs)
 
 
 def _tell(progress: Progress, fraction: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import msgspec
 import torch
@@ -28,33 +29,36 @@ from trimtab.errors import Cancelled, ContextFull, Unsupported
 _UNSTEERED = Plan(fingerprint="")
 
 
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a machine is put together from."""
+
+    anatomy: Anatomy
+    tokens: Tokens
+    steering: Steering
+    decoder: Decoder
+    masks: Masks
+    device: torch.device
+    graphs: Graphs[Outcome] | None
+
+
 class TorchMachine:
     """Implements `trimtab.engine.machine.Machine`."""
 
-    def __init__(
-        self,
-        info: ModelInfo,
-        anatomy: Anatomy,
-        tokens: Tokens,
-        steering: Steering,
-        decoder: Decoder,
-        masks: Masks,
-        device: torch.device,
-        batch: int,
-        graphs: Graphs[Outcome] | None,
-    ) -> None:
+    def __init__(self, info: ModelInfo, parts: Parts, batch: int) -> None:
+        """`batch` is how many tokens are read in one piece."""
         self.info = info
-        self._anatomy = anatomy
-        self._tokens = tokens
-        self._steering = steering
-        self._decoder = decoder
-        self._device = device
+        self._anatomy = parts.anatomy
+        self._tokens = parts.tokens
+        self._steering = parts.steering
+        self._decoder = parts.decoder
+        self._device = parts.device
         self._batch = max(1, batch)
-        self._graphs = graphs
-        self._hooks = Hooks(anatomy.layers, steering)
-        self._adapters = Adapters(anatomy.model)
-        self._tuner = Tuner(anatomy)
-        self._reader = Reader(anatomy, masks, info.context, device)
+        self._graphs = parts.graphs
+        self._hooks = Hooks(parts.anatomy.layers, parts.steering)
+        self._adapters = Adapters(parts.anatomy.model)
+        self._tuner = Tuner(parts.anatomy)
+        self._reader = Reader(parts.anatomy, parts.masks, info.context, parts.device)
         self._length = 0
         self._plan = _UNSTEERED
         self._tunes: tuple[Tune, ...] = ()
@@ -63,8 +67,8 @@ class TorchMachine:
     def warm_up(self) -> None:
         """Allocates the cache and, where steps are captured, captures the plainest."""
         self.install(_UNSTEERED)
-        for _ in range(2):
-            self.decode([0])
+        self._decoder.run([0], 0, None)
+        self.decode([0])
         self.cut(0)
         self.readings()
 
@@ -139,6 +143,7 @@ class TorchMachine:
         return True
 
     def slide(self, keep: int, drop: int) -> None:
+        del keep, drop
         raise Unsupported("The PyTorch engine cannot let go of the oldest part of a full window.")
 
     def interrupt(self, wanted: Callable[[], bool] | None) -> None:

@@ -30,7 +30,7 @@ def read_model(
         )
     try:
         config = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        kind_of_model = transformers.AutoModelForCausalLM._model_mapping.get(type(config), None)
+        kind_of_model = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     except Exception as error:
         raise ModelError(f"{path / 'config.json'} cannot be read: {first_line(error)}", "Get it again.") from error
     if isinstance(kind_of_model, tuple | list):

@@ -43,17 +43,15 @@ def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
 
 
-def choose_context(request: LoadRequest, config: Any, warnings: list[str]) -> tuple[int, int]:
-    """The window and what the model was trained on; what the user should know goes to `warnings`."""
+def choose_context(request: LoadRequest, config: Any) -> tuple[int, int, tuple[str, ...]]:
+    """The window, what the model was trained on, and what the user should know about that."""
     trained = int(getattr(config, "max_position_embeddings", 0) or _CONTEXT)
     context = request.context or min(trained, _CONTEXT)
-    if context > trained:
-        if not getattr(config, "rope_parameters", None):
-            warnings.append(f"The model knows only {trained} positions; the window is that long.")
-            context = trained
-        else:
-            warnings.append(f"The model was trained on {trained} positions; beyond them it may ramble.")
-    return context, trained
+    if context <= trained:
+        return context, trained, ()
+    if not getattr(config, "rope_parameters", None):
+        return trained, trained, (f"The model knows only {trained} positions; the window is that long.",)
+    return context, trained, (f"The model was trained on {trained} positions; beyond them it may ramble.",)
 
 
 def check_memory(

@@ -94,7 +94,7 @@ class Hooks:
         return steer
 
 
-class _Enough(Exception):
+class _EnoughError(Exception):
     """Ends a forward pass once the last wanted layer has been seen."""
 
 
@@ -107,12 +107,12 @@ def watch(
     def hook(layer: int, _module: nn.Module, _arguments: Any, result: Any) -> None:
         see(layer, output_of(result))
         if layer == last:
-            raise _Enough
+            raise _EnoughError
 
     handles = [layers[layer].register_forward_hook(partial(hook, layer)) for layer in set(wanted)]
     try:
         run()
-    except _Enough:
+    except _EnoughError:
         pass
     finally:
         for handle in handles:

@@ -44,6 +44,7 @@ class Store(Cache):
         return keys[:, :, : self._total], values[:, :, : self._total]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        del layer_idx  # all layers hold the same positions
         return self._start
 
     @property
