@@ -42,7 +42,8 @@ def test_metadata_and_tensors_are_what_the_reference_reader_finds(tiny_llama: Ti
         assert file.number("llama.block_count") == tiny_llama.shape.layers
         found = {name: (tensor.shape, tensor.start) for name, tensor in file.tensors.items()}
         assert found == {
-            tensor.name: (tuple(int(n) for n in tensor.shape), tensor.data_offset) for tensor in reference.tensors
+            tensor.name: (tuple(int(n) for n in tensor.shape), tensor.data_offset)
+            for tensor in reference.tensors
         }
 
 
@@ -96,13 +97,13 @@ def test_a_split_model_is_one_file(tmp_path: Path, rows: np.ndarray) -> None:
 def test_a_missing_part_is_named(tmp_path: Path, rows: np.ndarray) -> None:
     first = split(tmp_path, rows)
     (tmp_path / "m-00002-of-00002.gguf").unlink()
-    with pytest.raises(ModelError, match="m-00002-of-00002.gguf is missing"):
+    with pytest.raises(ModelError, match=r"m-00002-of-00002\.gguf is missing"):
         open_gguf(first)
 
 
 def test_a_later_part_names_the_first(tmp_path: Path, rows: np.ndarray) -> None:
     split(tmp_path, rows)
-    with pytest.raises(ModelError, match="Open the first: m-00001-of-00002.gguf"):
+    with pytest.raises(ModelError, match=r"Open the first: m-00001-of-00002\.gguf"):
         open_gguf(tmp_path / "m-00002-of-00002.gguf")
 
 
@@ -126,14 +127,22 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, rows: np.ndarray) -> None:
         (struct.pack("<IQQ", 3, 1 << 60, 0), "claims 1152921504606846976 tensors"),
         (struct.pack("<IQQ", 3, 0, 1 << 60), "claims 1152921504606846976 metadata"),
         (struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1 << 40) + b"x" * 64, "metadata key claims"),
-        (struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQ", 1, b"k", 9, 8, 1 << 50) + b"x" * 64, "strings"),
+        (
+            struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQ", 1, b"k", 9, 8, 1 << 50) + b"x" * 64,
+            "strings",
+        ),
         (struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQ", 1, b"k", 9, 4, 1 << 50) + b"x" * 64, "values"),
-        (struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQQ", 1, b"k", 9, 8, 2, 1 << 63) + b"x" * 64, "beyond"),
+        (
+            struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQQ", 1, b"k", 9, 8, 2, 1 << 63) + b"x" * 64,
+            "beyond",
+        ),
         (struct.pack("<IQQ", 1, 0, 0), "version 1"),
         (b"", "ends in the middle"),
     ],
 )
-def test_an_impossible_count_is_refused_before_it_is_used(tmp_path: Path, tail: bytes, complaint: str) -> None:
+def test_an_impossible_count_is_refused_before_it_is_used(
+    tmp_path: Path, tail: bytes, complaint: str
+) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF" + tail)
     with pytest.raises(ModelError, match=complaint):
@@ -152,18 +161,23 @@ def test_a_mutated_file_is_read_or_refused_with_a_typed_error(
         damaged = bytearray(sound)
         for _ in range(draw.choice([1, 1, 2, 5])):
             at = draw.choice([draw.randrange(1500), draw.randrange(tables + 4000)])
-            damaged[at : at + 8] = draw.choice([b"\0" * 8, b"\xff" * 8, b"\xff" * 4, draw.randbytes(1), draw.randbytes(8)])
+            damaged[at : at + 8] = draw.choice(
+                [b"\0" * 8, b"\xff" * 8, b"\xff" * 4, draw.randbytes(1), draw.randbytes(8)]
+            )
         path.write_bytes(damaged if draw.random() < 0.8 else damaged[: draw.randrange(len(damaged))])
-        _read_or_refuse(path)
+        refusal = refusal_of(path)
+        if refusal is not None:
+            assert "\n" not in str(refusal)
+            assert refusal.hint
 
 
-def _read_or_refuse(path: Path) -> None:
+def refusal_of(path: Path) -> TrimtabError | None:
     try:
         with open_gguf(path) as file:
             check_model(file)
     except TrimtabError as error:
-        assert "\n" not in str(error)
-        assert error.hint
+        return error
+    return None
 
 
 def split(folder: Path, rows: np.ndarray) -> Path:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +111,7 @@ class GgufFile:
             self.close()
             raise
 
-    def __enter__(self) -> GgufFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -222,11 +222,14 @@ class GgufFile:
             self.path.with_name(f"{named['stem']}-{at:05}-of-{count:05}.gguf") for at in range(1, count + 1)
         ]
         if number != 0:
-            raise ModelError(f"{self.path} is part {number + 1} of {count}.", f"Open the first: {paths[0].name}.")
+            raise ModelError(
+                f"{self.path} is part {number + 1} of {count}.", f"Open the first: {paths[0].name}."
+            )
         missing = [path.name for path in paths if not path.is_file()]
         if missing:
             raise ModelError(
-                f"{self.path} has {count} parts and {missing[0]} is missing.", "Put all parts into one folder."
+                f"{self.path} has {count} parts and {missing[0]} is missing.",
+                "Put all parts into one folder.",
             )
         return paths[1:]
 
@@ -234,7 +237,8 @@ class GgufFile:
         expected = self.number("split.tensors.count")
         if len(self._maps) > 1 and expected is not None and expected != len(self.tensors):
             raise ModelError(
-                f"The parts of {self.path} hold {len(self.tensors)} tensors instead of {expected}.", _COPY_AGAIN
+                f"The parts of {self.path} hold {len(self.tensors)} tensors instead of {expected}.",
+                _COPY_AGAIN,
             )
 
 
@@ -284,7 +288,8 @@ class _Reader:
             )
         if version not in (2, 3):
             raise ModelError(
-                f"{self._path} is GGUF of version {version}; versions 2 and 3 can be read.", "Convert it anew."
+                f"{self._path} is GGUF of version {version}; versions 2 and 3 can be read.",
+                "Convert it anew.",
             )
         tensors, keys = self._number(_LENGTH), self._number(_LENGTH)
         if keys > min(_MAX_KEYS, self._left // 13):

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from trimtab.engine.gguf_file import open_gguf
 from trimtab.engine.llama.native import Native
@@ -21,6 +22,11 @@ class Adapters:
     def __init__(self, native: Native, architecture: str) -> None:
         self._native = native
         self._architecture = architecture
+        pointer, size = ctypes.c_void_p, ctypes.c_size_t
+        function = native.library.function
+        self._init: Any = function("llama_adapter_lora_init", pointer, pointer, ctypes.c_char_p)
+        self._free: Any = function("llama_adapter_lora_free", None, pointer)
+        self._set: Any = function("llama_set_adapters_lora", ctypes.c_int32, pointer, pointer, size, pointer)
         self._loaded: dict[str, int] = {}
         self._on: dict[str, float] = {}
 
@@ -37,14 +43,14 @@ class Adapters:
     def close(self) -> None:
         """To be called before the model is freed."""
         for handle in self._loaded.values():
-            self._native.api.llama_adapter_lora_free(handle)
+            self._free(handle)
         self._loaded.clear()
         self._on = {}
 
     def _put_on(self, wanted: dict[str, float]) -> None:
         handles = (ctypes.c_void_p * len(wanted))(*(self._loaded[digest] for digest in wanted))
         scales = (ctypes.c_float * len(wanted))(*wanted.values())
-        code = self._native.api.llama_set_adapters_lora(self._native.context, handles, len(wanted), scales)
+        code = self._set(self._native.context, handles, len(wanted), scales)
         if code != 0:
             raise ProgramError("The adapters could not be put on.", "Use them one at a time.")
         self._on = wanted
@@ -60,11 +66,13 @@ class Adapters:
             if hashlib.file_digest(opened, "sha256").hexdigest() != file.digest:
                 raise ProgramError(f"{path} has changed since it was added.", "Add it to the steering again.")
         self._check(path)
-        self._native.library.log.forget()
-        handle: int | None = self._native.api.llama_adapter_lora_init(self._native.model, str(path).encode())
+        self._native.library.listen()
+        handle: int | None = self._init(self._native.model, str(path).encode())
         if not handle:
             reason = self._native.library.log.reason() or "no reason was given"
-            raise ProgramError(f"{path} cannot be used on this model: {reason}.", "It was made for another model.")
+            raise ProgramError(
+                f"{path} cannot be used on this model: {reason}.", "It was made for another model."
+            )
         self._loaded[file.digest] = handle
 
     def _check(self, path: Path) -> None:

@@ -61,7 +61,9 @@ class Aside:
         last = self._layers - 1
         outputs = last in layers
         laid = [Text(tokens, span, outputs) for (tokens, _), span in zip(texts, wanted, strict=True)]
-        capacity = min(self._forward.batch.capacity, max(16, _ROOM // (4 * self._width * max(1, len(layers)))))
+        capacity = min(
+            self._forward.batch.capacity, max(16, _ROOM // (4 * self._width * max(1, len(layers))))
+        )
         sums = np.zeros((len(texts), len(layers), self._width))
 
         def take(pieces: list[Piece]) -> None:
@@ -71,7 +73,9 @@ class Aside:
                 for at, layer in enumerate(layers):
                     rows = captured[layer]
                     # Of the last layer only the rows that make output may be there.
-                    chosen = self._outputs_at(places) if layer == last and len(rows) < self._batch_rows else places
+                    chosen = (
+                        self._outputs_at(places) if layer == last and len(rows) < self._batch_rows else places
+                    )
                     sums[piece.text, at] += rows[chosen.start : chosen.stop].sum(axis=0, dtype=np.float64)
 
         self._hook.capture(set(layers), capacity)
@@ -82,7 +86,8 @@ class Aside:
             self._hook.mode = Mode.IDLE
             self._hook.capture((), 0)
         counts = np.array([max(1, len(span)) for span in wanted])
-        return (sums / counts[:, None, None]).astype(np.float32)
+        means: FloatArray = (sums / counts[:, None, None]).astype(np.float32)
+        return means
 
     def scores(
         self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], progress: Progress
@@ -115,7 +120,9 @@ class Aside:
         done = 0
         with self._room(max((len(text.tokens) for text in texts), default=0)):
             try:
-                for pieces, ends in lay_out(texts, capacity=capacity, outputs=outputs, sequences=self._sequences):
+                for pieces, ends in lay_out(
+                    texts, capacity=capacity, outputs=outputs, sequences=self._sequences
+                ):
                     if self._interruption.wanted:
                         raise Cancelled("Stopped.")
                     self._fill(texts, pieces)

@@ -24,17 +24,16 @@ def physical_cores() -> int:
     return max(1, min(counted, _quota() or counted))
 
 
-def _linux_cores() -> int | None:
-    if sys.platform != "linux":
-        return None
-    allowed = os.sched_getaffinity(0)
+def _linux_cores() -> int:
+    """0 where there is no telling."""
     cores = set()
-    for cpu in allowed:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text(encoding="ascii").strip())
-        except OSError:
-            cores.add(str(cpu))
+    if sys.platform == "linux":
+        for cpu in os.sched_getaffinity(0):
+            siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+            try:
+                cores.add(siblings.read_text(encoding="ascii").strip())
+            except OSError:
+                cores.add(str(cpu))
     return len(cores)
 
 
@@ -48,12 +47,13 @@ def _quota() -> int | None:
 
 
 def _mac_cores() -> int | None:
-    if sys.platform != "darwin":
-        return None
-    for name in ("hw.perflevel0.physicalcpu", "hw.physicalcpu"):
-        try:
-            answer = subprocess.run(["/usr/sbin/sysctl", "-n", name], capture_output=True, check=True, timeout=5)
-            return int(answer.stdout)
-        except (OSError, ValueError, subprocess.SubprocessError):
-            continue
+    if sys.platform == "darwin":
+        for name in ("hw.perflevel0.physicalcpu", "hw.physicalcpu"):
+            try:
+                asked = subprocess.run(
+                    ["/usr/sbin/sysctl", "-n", name], capture_output=True, check=True, timeout=5
+                )
+                return int(asked.stdout)
+            except (OSError, ValueError, subprocess.SubprocessError):
+                continue
     return None

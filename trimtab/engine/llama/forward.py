@@ -46,7 +46,9 @@ class Forward:
             if error is not None:
                 raise error
 
-    def alone(self, tokens: Sequence[int], sequence: int, *, outputs: Sequence[int], check: bool = True) -> None:
+    def alone(
+        self, tokens: Sequence[int], sequence: int, *, outputs: Sequence[int], check: bool = True
+    ) -> None:
         """Decodes a few tokens in a sequence that is empty before and after."""
         self.batch.clear()
         self.batch.add(tokens, 0, sequence, outputs)
@@ -76,8 +78,12 @@ class Forward:
 
     def _failure(self, code: int) -> ContextFull | Cancelled | EngineError:
         if code == _NO_SLOT:
-            return ContextFull("The model's window is full.", "Start a new chat, or load it with a larger context.")
+            return ContextFull(
+                "The model's window is full.", "Start a new chat, or load it with a larger context."
+            )
         if code == _ABORTED:
             return Cancelled("Stopped.")
         reason = self._native.library.log.reason()
-        return EngineError(f"llama.cpp failed ({code}){f': {reason}' if reason else ''}.", "Load the model again.")
+        return EngineError(
+            f"llama.cpp failed ({code}){f': {reason}' if reason else ''}.", "Load the model again."
+        )

@@ -31,7 +31,9 @@ class Library:
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             raise EngineError(f"llama.cpp cannot be loaded: {_one_line(error)}.", _INSTALL) from error
         if llama_cpp.__version__ != PINNED:
-            raise EngineError(f"llama-cpp-python {llama_cpp.__version__} is not the version relied on.", _INSTALL)
+            raise EngineError(
+                f"llama-cpp-python {llama_cpp.__version__} is not the version relied on.", _INSTALL
+            )
         self.api: Any = binding
         self._handle: Any = binding._lib
         wrong = differences(binding, self._find)
@@ -40,8 +42,13 @@ class Library:
         self.log = NativeLog()
         # The library calls this for as long as the process lives, so it must live as long.
         self._receive = binding.llama_log_callback(lambda level, text, _: self.log.receive(level, text))
-        binding.llama_log_set(self._receive, None)
+        self.listen()
         binding.llama_backend_init()
+
+    def listen(self) -> None:
+        """From now on llama.cpp's log comes here, whoever had it before, and `log.reason` speaks of what comes."""
+        self.api.llama_log_set(self._receive, None)
+        self.log.forget()
 
     def function(self, name: str, result: Any, *arguments: Any) -> Any:
         """A function of llama.cpp or ggml under types of our own, whatever the binding has set."""
@@ -66,10 +73,10 @@ class Library:
 
         Opening these by their path there gives the same copies; elsewhere it could map a second one.
         """
-        if sys.platform != "win32":
-            return []
-        folder = Path(self._handle._name).parent
-        return [ctypes.CDLL(str(path)) for path in sorted(folder.glob("*ggml*.dll"))]
+        if sys.platform == "win32":
+            folder = Path(self._handle._name).parent
+            return [ctypes.CDLL(str(path)) for path in sorted(folder.glob("*ggml*.dll"))]
+        return []
 
 
 def _one_line(error: BaseException) -> str:

@@ -37,8 +37,8 @@ _ASIDE_ROOM = 768
 """Cells beside the chat's, so that a gate can be read though the window is full."""
 _SEQUENCES = 9
 """The chat's, and eight to read short texts side by side: half again as fast as one after the other."""
-_LEAST_BATCH = 4
-"""What looking at the model takes."""
+_LEAST_BATCH = 16
+"""A batch smaller than the number of sequences makes llama.cpp give up the process."""
 
 
 def load(request: LoadRequest, progress: Progress) -> LlamaMachine:
@@ -87,19 +87,18 @@ def _load_model(request: LoadRequest, library: Library, file: GgufFile, progress
     stopped: list[BaseException] = []
 
     def tell(fraction: float, _: object) -> bool:
-        # An exception cannot pass through the library: it is kept, and raised behind it.
         try:
             if progress(fraction):
                 return True
             stopped.append(Cancelled("Loading was stopped."))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  it cannot pass through llama.cpp: it is raised behind it
             stopped.append(error)
         return False
 
     settings = api.llama_model_default_params()
     settings.n_gpu_layers = _gpu_layers(request, library)
     settings.progress_callback = api.llama_progress_callback(tell)
-    library.log.forget()
+    library.listen()
     model: int | None = api.llama_model_load_from_file(str(file.path).encode(), settings)
     if stopped:
         if model:
@@ -117,11 +116,17 @@ def _load_model(request: LoadRequest, library: Library, file: GgufFile, progress
 def _refuse_other_models(native: Native, file: GgufFile) -> None:
     api, name = native.api, file.architecture
     if api.llama_model_has_encoder(native.model) and api.llama_model_has_decoder(native.model):
-        raise Unsupported(f"{file.path} is an encoder-decoder model ({name}).", "Choose a decoder-only chat model.")
+        raise Unsupported(
+            f"{file.path} is an encoder-decoder model ({name}).", "Choose a decoder-only chat model."
+        )
     if not api.llama_model_has_decoder(native.model):
-        raise Unsupported(f"{file.path} is an embedding model ({name}): it writes no text.", "Choose a chat model.")
+        raise Unsupported(
+            f"{file.path} is an embedding model ({name}): it writes no text.", "Choose a chat model."
+        )
     if api.llama_model_is_diffusion(native.model):
-        raise Unsupported(f"{file.path} is a diffusion model ({name}): it has no next token.", "Choose a chat model.")
+        raise Unsupported(
+            f"{file.path} is a diffusion model ({name}): it has no next token.", "Choose a chat model."
+        )
 
 
 def _make_machine(
@@ -185,7 +190,14 @@ def _make_machine(
             steering=Steering(kernel, hook, control, adapters, tuner, sites),
             head=Head(forward, hook, softcap),
             aside=Aside(
-                native, forward, hook, interruption, layers=layers, width=width, cells=cells, sequences=sequences
+                native,
+                forward,
+                hook,
+                interruption,
+                layers=layers,
+                width=width,
+                cells=cells,
+                sequences=sequences,
             ),
             softcap=softcap,
         ),
@@ -209,7 +221,7 @@ def _make_context(
     if request.exact:
         settings.type_k = settings.type_v = _F32
         settings.flash_attn_type = _FLASH_OFF
-    native.library.log.forget()
+    native.library.listen()
     context: int | None = api.llama_init_from_model(native.model, settings)
     if not context:
         reason = native.library.log.reason()
@@ -253,4 +265,9 @@ def _device(request: LoadRequest, library: Library) -> str:
 def _quantisation(native: Native) -> str:
     api: Any = native.api
     name: bytes = api.llama_ftype_name(api.llama_model_ftype(native.model)) or b""
-    return name.decode("ascii", errors="replace").removeprefix("(guessed) ").removeprefix("all ").removeprefix("mostly ")
+    return (
+        name.decode("ascii", errors="replace")
+        .removeprefix("(guessed) ")
+        .removeprefix("all ")
+        .removeprefix("mostly ")
+    )

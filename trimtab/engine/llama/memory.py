@@ -18,7 +18,9 @@ _STEP = 256
 def choose_context(wanted: int | None, size: Dimensions, *, batch: int, exact: bool, room: int | None) -> int:
     """The context asked for, or the usual one as far as it fits into `room` bytes; refuses what cannot fit."""
     if wanted is not None and not 16 <= wanted <= 1 << 30:
-        raise ModelError(f"A context of {wanted:,} tokens cannot be.", f"This model was trained for {size.context:,}.")
+        raise ModelError(
+            f"A context of {wanted:,} tokens cannot be.", f"This model was trained for {size.context:,}."
+        )
     fitting = None if room is None else _fitting(size, room, batch=batch, exact=exact)
     if wanted is None:
         usual = min(size.context, _USUAL_CONTEXT)

@@ -54,7 +54,9 @@ def check_model(file: GgufFile) -> Dimensions:
     if not file.tensors:
         raise ModelError(f"{file.path} holds only a vocabulary.", "Load the whole model.")
     if "token_embd.weight" not in file.tensors:
-        raise ModelError(f"{file.path} holds no token embeddings: it is no language model.", "Choose another file.")
+        raise ModelError(
+            f"{file.path} holds no token embeddings: it is no language model.", "Choose another file."
+        )
     layers = _whole(file, f"{architecture}.block_count", 1, _MAX_LAYERS)
     width = _whole(file, f"{architecture}.embedding_length", 1, _MAX_WIDTH)
     context = _whole(file, f"{architecture}.context_length", 1, _MAX_CONTEXT)
@@ -66,7 +68,9 @@ def check_model(file: GgufFile) -> Dimensions:
         )
     heads = _per_layer(file, f"{architecture}.attention.head_count", layers, default=1)
     kv_heads = _per_layer(file, f"{architecture}.attention.head_count_kv", layers, default=None) or heads
-    key, value = (_head_length(file, f"{architecture}.attention.{of}_length", width, heads) for of in ("key", "value"))
+    key, value = (
+        _head_length(file, f"{architecture}.attention.{of}_length", width, heads) for of in ("key", "value")
+    )
     inner = _per_layer(file, f"{architecture}.feed_forward_length", layers, default=4 * width)
     return Dimensions(
         architecture=architecture,
@@ -126,7 +130,9 @@ def _vocabulary(file: GgufFile) -> int:
 def _whole(file: GgufFile, key: str, low: int, high: int) -> int:
     value = file.number(key)
     if value is None:
-        raise ModelError(f"{file.path} does not say {key}: it is no complete model.", "Convert the model again.")
+        raise ModelError(
+            f"{file.path} does not say {key}: it is no complete model.", "Convert the model again."
+        )
     if not isinstance(value, int) or not low <= value <= high:
         raise _damaged(file, f"{key} is {value}")
     return value
@@ -149,7 +155,7 @@ def _per_layer(file: GgufFile, key: str, layers: int, *, default: int | None) ->
 def _head_length(file: GgufFile, key: str, width: int, heads: list[int]) -> int:
     value = file.number(key)
     if value is None:
-        return width // max(1, max(heads))
+        return width // max(1, *heads)
     if not isinstance(value, int) or not 0 < value <= 1 << 16:
         raise _damaged(file, f"{key} is {value}")
     return value

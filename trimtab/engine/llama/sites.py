@@ -88,7 +88,7 @@ def look(
 
 
 def _head(
-    file: GgufFile, direction: FloatArray, logits: list[FloatArray], softcap: float
+    file: GgufFile, direction: FloatArray, logits: list[tuning.Float64Array], softcap: float
 ) -> tuple[bool, float]:
     """Whether writing a direction where the final norm ends gives W·direction, and times what."""
     with_it, without = (math.undo_softcap(row, softcap) if softcap else row for row in logits)
@@ -148,7 +148,8 @@ def _control_vector_works(
         return False
     draw = np.random.default_rng(1)
     shifts = {
-        layer: (draw.standard_normal(kernel.width) * captured[layer].std()).astype(np.float32) for layer in layers
+        layer: (draw.standard_normal(kernel.width) * captured[layer].std()).astype(np.float32)
+        for layer in layers
     }
     token = [forward.vocabulary // 3]
     states = []

@@ -83,7 +83,9 @@ class StateTuner:
         if tune.site == "prenorm":
             norm = self._sites.norm
             if norm is None:
-                raise ProgramError(f"{tune.title} needs a final norm that is known.", "Use the site after the norm.")
+                raise ProgramError(
+                    f"{tune.title} needs a final norm that is known.", "Use the site after the norm."
+                )
         split = len(anchors.positive)
         rows = self._unembed(anchors.positive + anchors.negative).astype(np.float64)
         if tune.objective == "phi":
@@ -92,7 +94,9 @@ class StateTuner:
             )
             return tuning.Phi(direction, norm)
         scale, bias = self._sites.head_scale, self._sites.head_bias
-        constants = None if bias is None else bias[list(anchors.positive + anchors.negative)].astype(np.float64)
+        constants = (
+            None if bias is None else bias[list(anchors.positive + anchors.negative)].astype(np.float64)
+        )
         return tuning.LogOdds(
             positive=rows[:split] * scale,
             negative=rows[split:] * scale,

@@ -61,7 +61,9 @@ class Words:
         found = {}
         for name in ("bos", "eos", "pad"):
             token = getattr(self._api, f"llama_vocab_{name}")(self._vocabulary)
-            found[f"{name}_token"] = self._piece(token).decode("utf-8", errors="replace") if token >= 0 else ""
+            found[f"{name}_token"] = (
+                self._piece(token).decode("utf-8", errors="replace") if token >= 0 else ""
+            )
         return found
 
     def _piece(self, token: int) -> bytes:
