@@ -66,6 +66,7 @@ def test_an_adapter_at_a_scale_is_its_merge_at_that_scale(
     close_to(found, merged(tiny_llama, [(lora, scale)], tokens))
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_an_adapter_at_full_scale_is_what_peft_makes_of_it(
     adapted: TorchMachine, tiny_llama: TinyModel, lora: TinyAdapter
 ) -> None:

@@ -26,6 +26,7 @@ def device_machine(tiny_model: object) -> TorchMachine:
     machine = open_machine(tiny_model("gemma2").safetensors)  # type: ignore[operator]
     steering = DeviceSteering(machine.info.layers, machine.info.width, torch.device("cpu"), Kernel(4, 64))
     machine._hooks._steering = machine._steering = steering
+    machine._decoder.finish = steering.finish
     return machine
 
 

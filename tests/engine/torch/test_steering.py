@@ -82,6 +82,7 @@ def test_readings_tell_how_far_each_layer_moved(steering: Steering) -> None:
                 np.linalg.norm(expected(plan, layer, given) - given[0].numpy(), axis=1)
             )
             steering.apply(layer, given)
+        steering.finish(count)
     readings = steering.readings()
     assert list(readings.positions) == [7, 7, 7, 0]
     for layer, each in norms.items():

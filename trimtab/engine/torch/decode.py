@@ -40,6 +40,8 @@ class Decoder:
         self._graphs: Graphs[Outcome] | None = None
         self.wanted: Callable[[], bool] | None = None
         """Asked between layers of a long pass whether to stop."""
+        self.finish: Callable[[int], None] | None = None
+        """Told after each pass how many positions it had."""
         self.keep_last = False
 
     def use_graphs(self, graphs: Graphs[Outcome]) -> None:
@@ -79,6 +81,8 @@ class Decoder:
         finally:
             if handle is not None:
                 handle.remove()
+        if self.finish is not None:
+            self.finish(ids.shape[1])
         return Outcome(normed=result.last_hidden_state[:, -1], last=seen[0] if seen else None)
 
     @contextmanager

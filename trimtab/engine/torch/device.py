@@ -39,6 +39,10 @@ class DeviceSteering:
         self._hosted: frozenset[int] = frozenset()
         self._watching: dict[int, slice] = {}
         self._order: list[int] = []
+        self._passing = torch.zeros((layers, 4), dtype=torch.float64, device=device)
+        """Of the pass that runs: positions moved, the sum of norms, the largest and the last."""
+        self._passed = torch.zeros(layers, dtype=torch.float64, device=device)
+        """One where a layer is active."""
         self._make_notes(_WATCHES)
 
     def install(self, plan: Plan) -> None:
@@ -60,6 +64,10 @@ class DeviceSteering:
                 self._joints[key].load(raised)
                 self._active[layer] = self._joints[key]
         self._install_watches(plan)
+        here = np.zeros(self._layers)
+        here[[layer for layer in plan.layers if layer not in self._hosted]] = 1.0
+        self._passed.copy_(torch.from_numpy(here))
+        self._passing.zero_()
         self._notes.zero_()
         self._watched.fill_(torch.nan)
 
@@ -78,25 +86,40 @@ class DeviceSteering:
             states.copy_(rows.view(states.shape))
             return
         rows = states.reshape(-1, self._width).float()
-        joint = self._active.get(layer)
-        moved = rows
-        if layer in self._plan.shifts:
-            moved = rows + self._shifts[layer]
-        if joint is not None:
-            solved = [joint.solve(part) for part in torch.split(moved, _CHUNK)]
-            raised = torch.cat([shift for shift, _ in solved])
-            self._deltas[layer].copy_(raised[-1])
-            self._note_missed(layer, torch.cat([short for _, short in solved]))
-            moved = moved + raised
-        if moved is not rows:
-            self._note_norms(layer, torch.linalg.vector_norm(moved - rows, dim=1).double())
-            states.copy_(moved.view(states.shape))
-        self._stats[layer, _POSITIONS] += len(rows)
+        change = self._change(layer, rows)
+        if change is not None:
+            norms = torch.linalg.vector_norm(change, dim=1)
+            self._passing[layer].copy_(norms if len(norms) == 1 else _sums(norms))
+            rows = rows + change
+            states.copy_(rows.view(states.shape))
         at = self._watching.get(layer)
         if at is not None:
-            self._watched[at].copy_(
-                self._watch_weights[at].double() @ moved[-1].double() + self._watch_biases[at]
-            )
+            self._watched[at].copy_(torch.addmv(self._watch_biases[at], self._watch_weights[at], rows[-1]))
+
+    def finish(self, count: int) -> None:
+        """Adds what a pass of `count` positions noted at all its layers, at once."""
+        counts, sums, most, last = self._passing.unbind(1)
+        self._stats[:, _POSITIONS].add_(self._passed, alpha=count)
+        self._stats[:, _MOVED].add_(counts.sign() if count == 1 else counts)
+        self._stats[:, _SUM].add_(sums)
+        self._stats[:, _MAX].copy_(torch.maximum(self._stats[:, _MAX], most))
+        self._stats[:, _LAST].copy_(last)
+
+    def _change(self, layer: int, rows: Tensor) -> Tensor | None:
+        """What a layer's shift and raise add to f32 rows."""
+        joint, shift = self._active.get(layer), None
+        if layer in self._plan.shifts:
+            shift = self._shifts[layer]
+        if joint is None:
+            return None if shift is None else shift.expand_as(rows)
+        start = rows if shift is None else rows + shift
+        solved = [joint.solve(part) for part in torch.split(start, _CHUNK)]
+        raised = solved[0][0] if len(solved) == 1 else torch.cat([each for each, _ in solved])
+        self._deltas[layer].copy_(raised[-1])
+        missed = [short for _, short in solved if short is not None]
+        if missed:
+            self._note_missed(layer, torch.cat(missed))
+        return raised if shift is None else raised + shift
 
     def readings(self) -> Readings:
         notes = self._notes.cpu().numpy()
@@ -139,7 +162,7 @@ class DeviceSteering:
         size = self._layers * 5 + watches + self._layers * MAX_ROWS_PER_LAYER * 2
         self._notes = torch.zeros(size, dtype=torch.float64, device=self._device)
         self._watch_weights = torch.zeros((watches, self._width), device=self._device)
-        self._watch_biases = torch.zeros(watches, dtype=torch.float64, device=self._device)
+        self._watch_biases = torch.zeros(watches, device=self._device)
         stats, after = self._layers * 5, self._layers * 5 + watches
         self._stats = self._notes[:stats].view(self._layers, 5)
         self._watched = self._notes[stats:after]
@@ -168,13 +191,6 @@ class DeviceSteering:
             first = self._watching.get(watch.layer, slice(place, place)).start
             self._watching[watch.layer] = slice(first, place + 1)
 
-    def _note_norms(self, layer: int, norms: Tensor) -> None:
-        note = self._stats[layer]
-        note[_MOVED] += (norms > 0).sum()
-        note[_SUM] += norms.sum()
-        note[_MAX] = torch.maximum(note[_MAX], norms.amax())
-        note[_LAST] = norms[-1]
-
     def _note_missed(self, layer: int, short: Tensor) -> None:
         note = self._missed[layer, : short.shape[1]]
         note[:, 0] += (short > 0).sum(0)
@@ -191,3 +207,8 @@ class DeviceSteering:
             if watch.layer in self._hosted:
                 readings.watched[number] = hosted.watched[number]
         readings.missed.update(hosted.missed)
+
+
+def _sums(norms: Tensor) -> Tensor:
+    """Of many positions: how many moved, the sum of norms, the largest and the last."""
+    return torch.stack([(norms > 0).sum(), norms.sum(), norms.amax(), norms[-1]])

@@ -107,6 +107,7 @@ def _assemble(path: Path, anatomy: Anatomy, kernel: Kernel, context: int, device
         steering = on_device = DeviceSteering(len(anatomy.layers), anatomy.width, device, kernel)
         graphs = Graphs[Outcome](context, device, on_device.notes, on_device.restore)
         decoder.use_graphs(graphs)
+        decoder.finish = on_device.finish
     tokens = Tokens(path, anatomy.vocabulary, ends_of(anatomy.model))
     return Parts(anatomy, tokens, steering, decoder, masks, device, graphs)
 

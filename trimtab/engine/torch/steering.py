@@ -27,6 +27,10 @@ class Steering(Protocol):
         """On states of shape (..., width), the last position last."""
         ...
 
+    def finish(self, count: int) -> None:
+        """A pass of so many positions has gone through all layers."""
+        ...
+
     def readings(self) -> Readings: ...
 
     def deltas(self) -> dict[int, FloatArray]: ...
@@ -53,6 +57,9 @@ class KernelSteering:
             rows = states.float().contiguous().view(-1, self._width)
             self._kernel.apply(layer, rows.numpy())
             states.copy_(rows.view(states.shape))
+
+    def finish(self, count: int) -> None:
+        """The kernel notes as it goes."""
 
     def shape(self) -> Hashable | None:
         return None
