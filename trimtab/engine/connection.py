@@ -255,7 +255,7 @@ class Connection:
 
     async def _read(self, frames: protocol.FrameReader, data: bytes) -> None:
         """Reads until the worker is gone or says what it should not; then tells all that wait."""
-        error: TrimtabError | None = None
+        error: TrimtabError = EngineError("The connection to the engine failed.", "Restart the engine.")
         try:
             while True:
                 for payload in frames.feed(data):
@@ -270,7 +270,7 @@ class Connection:
             error = EngineError("The program that used the engine ended.")
             raise
         finally:
-            self._fail(error or EngineError("The connection to the engine failed.", "Restart the engine."))
+            self._fail(error)
             await self._worker.end(polite=False)
 
     def _dispatch(self, message: protocol.ToClient | protocol.Data) -> None:

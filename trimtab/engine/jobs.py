@@ -105,7 +105,7 @@ class Runner:
             raise
         except Cancelled as error:
             failure = protocol.failed(id, error)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # a plugin's engine may raise what it likes
             _log.exception("%s failed", type(job.message).__name__)
             failure = protocol.failed(id, error)
         with self._lock:
@@ -182,7 +182,7 @@ class Runner:
     def _steered(self, id: int, program: Program) -> protocol.ToClient:
         try:
             self._need().steer(program)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # as above
             return protocol.failed(id, error)
         return protocol.result(id, True)
 

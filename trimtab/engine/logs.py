@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from trimtab import locations
 from trimtab.engine.text import clean
 
 KEPT = 8
@@ -36,9 +37,7 @@ def log_folder() -> Path:
     """`TRIMTAB_LOG_DIR`, or where this system keeps logs."""
     if chosen := os.environ.get("TRIMTAB_LOG_DIR"):
         return Path(chosen).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_log_dir("trimtab", appauthor=False))
+    return locations.logs()
 
 
 def open_log(path: Path) -> int:

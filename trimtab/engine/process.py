@@ -16,7 +16,7 @@ from typing import Self
 from trimtab.engine import logs, platforms
 from trimtab.errors import WorkerDied
 
-POLITE = 3.0
+POLITE = 2.0
 """Seconds a worker gets to end by itself, longer than it takes to give up on a request."""
 TERMINATE = 1.0
 """Seconds it then gets to end when told to."""

@@ -7,9 +7,10 @@ that belongs to the message of the same id.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import msgspec
 
@@ -32,6 +33,7 @@ MAX_NOISE = 2**20
 """How much may come before the worker's opening line: greetings of ssh and of login shells."""
 
 _MAGIC = b"\x00\xfftrimtab-worker "
+_OPENING = re.compile(re.escape(_MAGIC) + rb"(\d{1,9}) ([!-~]{1,60})\n")
 _MAX_LINE = 128
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<IBQ")
@@ -262,39 +264,32 @@ class OpeningReader:
     def feed(self, data: bytes) -> bytes | None:
         """What follows the line, or None until it is complete."""
         self._buffer += data
-        start = self._buffer.find(_MAGIC)
-        if start < 0:
-            self._skip(max(0, len(self._buffer) - len(_MAGIC) + 1))
+        found = _OPENING.search(bytes(self._buffer))
+        self._skip(found.start() if found else max(0, len(self._buffer) - _MAX_LINE))
+        if found is None:
+            if not self._allowed and not self._buffer.startswith(_MAGIC[: len(self._buffer)]):
+                self._refuse(len(self._buffer))
             return None
-        self._skip(start)
-        end = self._buffer.find(b"\n", 0, _MAX_LINE)
-        if end < 0:
-            if len(self._buffer) >= _MAX_LINE:
-                raise ProtocolError(f"The {self._peer}'s opening line does not end.")
-            return None
-        self._check(bytes(self._buffer[len(_MAGIC) : end]))
-        return bytes(self._buffer[end + 1 :])
+        number, version = int(found[1]), found[2].decode()
+        if number != PROTOCOL:
+            raise ProtocolError(
+                f"The {self._peer} speaks protocol {number} (Trimtab {version}), "
+                f"this side speaks {PROTOCOL} (Trimtab {__version__}).",
+                "Install the same version of Trimtab on both sides.",
+            )
+        return bytes(self._buffer[len(found[0]) :])
 
     def _skip(self, count: int) -> None:
         del self._buffer[:count]
         self._skipped += count
         if self._skipped > self._allowed:
-            raise ProtocolError(
-                f"The {self._peer} sent {self._skipped} bytes and none of Trimtab's protocol.",
-                "Check the command that starts it, and that it prints nothing else.",
-            )
+            self._refuse(self._skipped)
 
-    def _check(self, line: bytes) -> None:
-        number, _, version = line.decode("ascii", "replace").partition(" ")
-        if not number.isdecimal():
-            raise ProtocolError(f"The {self._peer}'s opening line cannot be read.")
-        if int(number) != PROTOCOL:
-            version = "".join(letter for letter in version if letter.isprintable())
-            raise ProtocolError(
-                f"The {self._peer} speaks protocol {int(number)} (Trimtab {version}), "
-                f"this side speaks {PROTOCOL} (Trimtab {__version__}).",
-                "Install the same version of Trimtab on both sides.",
-            )
+    def _refuse(self, count: int) -> NoReturn:
+        raise ProtocolError(
+            f"The {self._peer} sent {count} bytes and none of Trimtab's protocol.",
+            "Check the command that starts it, and that it prints nothing else.",
+        )
 
 
 def _decode(payload: bytes, decoder: msgspec.msgpack.Decoder[Side]) -> Side | Data:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from trimtab.engine import protocol
 from trimtab.engine.connection import Call, Connection
@@ -77,12 +77,11 @@ async def _upload_arrays(connection: Connection, arrays: Sequence[Array]) -> Non
 
 
 async def _upload_file(connection: Connection, file: AdapterFile) -> None:
-    path = Path(file.path)
     try:
         if not file.path:
             raise FileNotFoundError("nobody knows where it lies")
-        with path.open("rb") as source:
-            left = size = path.stat().st_size
+        with await asyncio.to_thread(open, file.path, "rb") as source:
+            left = size = os.fstat(source.fileno()).st_size
             call = connection.call(
                 lambda id: protocol.Upload(id, "file", ((file.digest, size),)), stoppable=False
             )

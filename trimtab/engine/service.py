@@ -23,7 +23,7 @@ from trimtab.engine.platforms import OUT_OF_MEMORY
 from trimtab.engine.uploads import Incoming, Lacking, Store
 from trimtab.errors import EngineError, ProtocolError, TrimtabError
 
-GRACE = 2.0
+GRACE = 1.0
 """How long a request may take to stop once the client is gone."""
 _READ = 2**18
 _BROKEN = 3
@@ -89,7 +89,7 @@ class Service:
             self._status = _BROKEN
             _log.error("%s", error)
             self._outbox.put(protocol.message_frame(protocol.failed(0, error)))
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # whatever it was, the process must end
             self._status = _BROKEN
             _log.exception("the reader failed")
         self._runner.stop()

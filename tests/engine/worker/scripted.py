@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -47,11 +48,11 @@ def make(request: LoadRequest, progress: Progress) -> ScriptedEngine:
         case "deaf":
             time.sleep(60)
         case "loud":
-            print("printed to stdout")
+            sys.stdout.write("printed to stdout\n")
             os.write(1, b"written to 1\n")
             os.write(2, b"written to 2: \x1b[31mred\x1b[0m\n")
         case "inherited":
-            os.system("echo from a child; cat")
+            subprocess.run(["sh", "-c", "echo from a child; cat"], check=True)
     progress(1.0)
     return ScriptedEngine(request)
 
@@ -121,6 +122,7 @@ class ScriptedEngine:
 
     def _do(self, word: str, program: Program) -> Iterator[Event]:
         name, _, value = word.partition("=")
+        self._fall(name, value)
         match name:
             case "count":
                 for _ in range(int(value)):
@@ -143,15 +145,16 @@ class ScriptedEngine:
             case "files":
                 for file in (file for adapter in program.adapters() for file in adapter.files):
                     yield self._said(f"{Path(file.path).parent.name}:{Path(file.path).read_text()}")
-            case "pid":
-                yield self._said(str(os.getpid()))
+            case _:
+                yield self._said(str(os.getpid()) if word == "pid" else word)
+
+    def _fall(self, name: str, value: str) -> None:
+        match name:
             case "signal":
-                yield self._said("before")
-                print("about to fall", file=sys.stderr)
+                sys.stderr.write("about to fall\n")
                 os.kill(os.getpid(), getattr(signal, value))
                 time.sleep(10)
             case "abort":
-                yield self._said("before")
                 os.write(2, b"native assertion failed\n")
                 os.abort()
             case "exit":
@@ -160,8 +163,6 @@ class ScriptedEngine:
                 raise MemoryError
             case "bug":
                 raise KeyError("a line\nand another")
-            case _:
-                yield self._said(word)
 
     def _wait(self, seconds: float) -> None:
         if self._cancelled.wait(seconds):
@@ -179,7 +180,7 @@ class ScriptedEngine:
         self._count += 1
         return Token(
             id=self._count, text=text, logprob=-1.0, phi={"good": 0.5}, watched={"security": 0.9},
-            shift={layer: 0.25 for layer in range(12)},
+            shift=dict.fromkeys(range(12), 0.25),
         )  # fmt: skip
 
     def _receipt(self, program: Program) -> Receipt:

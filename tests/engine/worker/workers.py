@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.engine.scripted import WIDTH
+from tests.engine.worker.scripted import WIDTH
 from trimtab.engine.client import EngineClient
 from trimtab.engine.contract import Event, GenerateRequest, LoadRequest, Token
 from trimtab.engine.program import Array, Program, Shift
 
-ROOT = Path(__file__).parents[2]
-ENGINE = "tests.engine.scripted:make"
+ROOT = Path(__file__).parents[3]
+ENGINE = "tests.engine.worker.scripted:make"
 WORKER = [sys.executable, "-P", "-m", "trimtab.engine.worker", "--engine", ENGINE]
 Start = Callable[..., EngineClient]
 SCRIPTED = LoadRequest(path="scripted")
@@ -40,9 +40,9 @@ async def collect(stream: AsyncIterator[Event]) -> list[Event]:
     return [event async for event in stream]
 
 
-async def said(engine: EngineClient, text: str) -> list[str]:
+async def said(engine: EngineClient, text: str, program: Program | None = None) -> list[str]:
     """The words of the reply."""
-    events = await collect(engine.generate(ask(text)))
+    events = await collect(engine.generate(ask(text, program)))
     return [event.text for event in events if isinstance(event, Token)]
 
 
