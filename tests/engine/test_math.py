@@ -171,7 +171,9 @@ class TestRaise:
         random = np.random.default_rng(seed)
         state, weights = random.standard_normal((1, 8)), random.standard_normal((2, 8)).astype(np.float32)
         logits = (state @ weights.astype(np.float64).T)[0]
-        deltas, _, _ = math.raise_joint(state, joint(weights, logits + [2.0, 3.0], strengths=[strength, 1.0]))
+        deltas, _, _ = math.raise_joint(
+            state, joint(weights, logits + np.array([2.0, 3.0]), strengths=[strength, 1.0])
+        )
         raised = (state + deltas)[0] @ weights.astype(np.float64).T
         assert raised[1] == pytest.approx(logits[1] + 3.0, abs=1e-9)
         assert raised[0] >= logits[0] + 2.0 * strength - 1e-9
