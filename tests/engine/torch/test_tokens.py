@@ -98,6 +98,20 @@ def test_texts_that_run_together_the_same_have_other_hashes() -> None:
     assert vocabulary_hash(["ab", "c"]) != vocabulary_hash(["a", "bc"])
 
 
+def test_truncation_and_padding_stored_in_the_folder_are_not_followed(
+    tiny_llama: TinyModel, tmp_path: Path
+) -> None:
+    stored = Tokenizer.from_file(str(tiny_llama.safetensors / "tokenizer.json"))
+    stored.enable_truncation(4)
+    stored.enable_padding(length=16)
+    stored.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text((tiny_llama.safetensors / "tokenizer_config.json").read_text())
+    tokens = Tokens(tmp_path, 512, [])
+    for text in ("a", STRANGE):
+        ids = tokens.tokenize(text, special=False, bos=False)
+        assert b"".join(tokens.pieces(ids)) == text.encode()
+
+
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="tokenizer"):
         Tokens(tmp_path, 10, [])

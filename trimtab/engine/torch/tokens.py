@@ -27,6 +27,8 @@ class Tokens:
         """`size` is the number of logits; `ends` what the model's settings call an end."""
         self._held = _load(folder)
         self._backend = self._held.backend_tokenizer
+        self._backend.no_truncation()  # what a folder was trained with may be stored in it
+        self._backend.no_padding()
         self._size = size
         self._specials = {
             int(number): str(token.content)
