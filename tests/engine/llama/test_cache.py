@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.llama.support import NOTHING, fresh, plan_of, shifts
+from tests.engine.llama.support import NOTHING, TEXT, fresh, plan_of, shifts
 from tests.tiny import TinyModel, make
 from tests.tiny.bare import BareLlama
 from trimtab.engine.llama.machine import LlamaMachine
@@ -38,10 +38,12 @@ def test_a_prompt_longer_than_a_batch_reads_the_same(
     np.testing.assert_allclose(pieces.decode(tokens), whole.decode(tokens), atol=2e-5)
 
 
-def test_cut_and_decode_equals_a_fresh_start(machine: LlamaMachine, tokens: list[int]) -> None:
+def test_cut_and_decode_equals_a_fresh_start(tiny: TinyModel, opener: Opener) -> None:
+    machine = opener(tiny.gguf)
+    tokens = machine.tokenize(TEXT, special=False, bos=True)
     expected = fresh(machine, NOTHING, tokens)
     machine.cut(0)
-    machine.decode([*tokens[:10], 99, 98, 97])
+    machine.decode([*tokens[:10], *range(60, 100)])
     assert machine.cut(10)
     np.testing.assert_allclose(machine.decode(tokens[10:]), expected, atol=2e-5)
 

@@ -17,7 +17,7 @@ _OFFSETS: dict[str, tuple[int, dict[str, int]]] = {
         {
             "n_ctx": 0, "n_batch": 4, "n_ubatch": 8, "n_seq_max": 12, "n_outputs_max": 20, "n_threads": 28,
             "n_threads_batch": 32, "flash_attn_type": 52, "cb_eval": 88, "cb_eval_user_data": 96, "type_k": 104,
-            "type_v": 108, "abort_callback": 112, "no_perf": 130, "swa_full": 132, "kv_unified": 133,
+            "type_v": 108, "abort_callback": 112, "no_perf": 130, "op_offload": 131, "swa_full": 132, "kv_unified": 133,
         },
     ),
     "llama_batch": (

@@ -218,6 +218,7 @@ def _make_context(
     settings.n_threads = settings.n_threads_batch = threads
     settings.cb_eval = ctypes.cast(hook.callback, api.ggml_backend_sched_eval_callback)
     settings.cb_eval_user_data = hook.user_data
+    settings.op_offload = _offloads(request, native.library)
     if request.exact:
         settings.type_k = settings.type_v = _F32
         settings.flash_attn_type = _FLASH_OFF
