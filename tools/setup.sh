@@ -68,12 +68,12 @@ find_python() {
 
 # Compiles llama-cpp-python for a back end, or takes what pip has compiled before.
 build_llama() {
-    local backend=$1 flags options=()
+    local backend=$1 flags= options=()
     case "$backend" in
         cuda) flags=-DGGML_CUDA=on ;;
         metal) flags=-DGGML_METAL=on ;;
         vulkan) flags=-DGGML_VULKAN=on ;;
-        *) flags= ;;
+        cpu) [ "$(uname -s)" != Darwin ] || flags=-DGGML_METAL=off ;;
     esac
     if [ -z "$flags" ] && "${PIP[@]}" cache list llama_cpp_python 2>/dev/null | grep -q "${LLAMA#*==}-"; then
         say "installing $LLAMA, which pip has compiled before"

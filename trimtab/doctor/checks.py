@@ -236,10 +236,10 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _rebuild(card: Gpu, facts: Facts) -> tuple[str, str]:
+    install = "pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
     return (
         f"In the source folder: make setup BACKEND={card.kind}",
-        f'Or: CMAKE_ARGS="{_FLAGS[card.kind]}" pip install --force-reinstall --no-deps --no-cache-dir '
-        f"--no-binary llama-cpp-python llama-cpp-python=={facts.llama.pinned}",
+        f'Or: CMAKE_ARGS="{_FLAGS[card.kind]}" {install} llama-cpp-python=={facts.llama.pinned}',
     )
 
 
