@@ -22,6 +22,7 @@ from trimtab.engine.contract import (
     LoadRequest,
     ScoreRequest,
 )
+from trimtab.engine.text import clean
 from trimtab.errors import KINDS, EngineError, ProtocolError, TrimtabError
 
 PROTOCOL = 1
@@ -207,7 +208,7 @@ def failed(id: int, error: BaseException) -> Failed:
 
 def raised(message: Failed) -> TrimtabError:
     """The error that `failed` was given, of the same type."""
-    return KINDS.get(message.kind, EngineError)(message.what, message.hint)
+    return KINDS.get(message.kind, EngineError)(_line(message.what), _line(message.hint))
 
 
 def to_worker(payload: bytes) -> ToWorker | Data:
@@ -290,6 +291,10 @@ class OpeningReader:
             f"The {self._peer} sent {count} bytes and none of Trimtab's protocol.",
             "Check the command that starts it, and that it prints nothing else.",
         )
+
+
+def _line(text: str) -> str:
+    return " ".join(clean(text).splitlines())
 
 
 def _decode(payload: bytes, decoder: msgspec.msgpack.Decoder[Side]) -> Side | Data:

@@ -68,7 +68,7 @@ def _open_tee() -> int:
 
     It is a process, not a thread, so that a crash's last words reach the client at the other end.
     """
-    safe = ["-P"] if sys.flags.safe_path else []
+    safe = [] if str(Path.cwd()) in sys.path else ["-P"]
     process = subprocess.Popen(
         [sys.executable, *safe, "-m", "trimtab.engine.tee", str(logs.new_log())],
         stdin=subprocess.PIPE,
