@@ -277,7 +277,8 @@ Progress = Callable[[float], bool]
 class Engine(Protocol):
     """One loaded model. All is called from one thread but `steer` and `cancel`, which may come from any."""
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo: ...
 
     def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]: ...
 

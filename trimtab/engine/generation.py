@@ -39,7 +39,6 @@ class MachineEngine:
 
     def __init__(self, machine: Machine, piece: int = PIECE) -> None:
         self.machine = machine
-        self.info: ModelInfo = machine.info
         self.sequence = Sequence0(machine)
         self.piece = piece
         self.gates = GateReader(machine, self.prompt_tokens)
@@ -51,6 +50,10 @@ class MachineEngine:
         self._wanted: Program | None = None
         self._tunes: dict[Tune, LinearTune] = {}
         self._distinctions: dict[Anchors, Distinction] = {}
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.machine.info
 
     def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]:
         return self.machine.tokenize(text, special=special, bos=bos)
