@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from benchmarks.random_model import random_llama, random_llama_folder
 
 from benchmarks.bare import bare_loop
+from benchmarks.random_model import random_llama, random_llama_folder
 from benchmarks.timing import Block, Clock, interleave, ratio
 from trimtab.engine.contract import GenerateRequest, LoadRequest, ModelInfo, Sampling, Token
 from trimtab.engine.generation import MachineEngine
@@ -83,8 +83,8 @@ def constant(info: ModelInfo, seed: int = 0) -> Program:
 
 def awot(*, gradient: bool = False) -> Program:
     anchors = Anchors(positive=tuple(range(300, 309)), negative=tuple(range(400, 409)))
-    solver = "gradient" if gradient else "auto"
-    return Program(interventions=(Tune(anchors=anchors, step=0.001, steps=60, solver=solver),))
+    tune = Tune(anchors=anchors, step=0.001, steps=60, solver="gradient" if gradient else "auto")
+    return Program(interventions=(tune,))
 
 
 def _llama(path: Path, *, threads: int, rounds: int, clock: Clock, suffix: str) -> dict[str, float]:

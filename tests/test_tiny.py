@@ -105,7 +105,7 @@ def test_the_two_libraries_begin_a_text_alike(pair: Pair) -> None:
     assert pair.llama.tokenize("hello", bos=True) == pair.torch.tokenize("hello", bos=True)
 
 
-@pytest.mark.parametrize("architecture", ("llama", "qwen3"))
+@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
 def test_the_two_formats_of_an_adapter_are_one(
     architecture: str, tiny_model: Callable[[str], TinyModel], tmp_path: Path
 ) -> None:

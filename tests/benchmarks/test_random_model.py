@@ -45,6 +45,6 @@ def test_a_model_is_made_once(tmp_path: Path) -> None:
 
 
 def test_a_model_that_could_not_be_finished_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="shape"):
         random_llama(tmp_path, layers=1, width=60, heads=4, ff=96, vocabulary=400)
     assert list(tmp_path.iterdir()) == []

@@ -97,7 +97,7 @@ def test_a_plan_that_leaves_the_cache_alone_has_no_fingerprint() -> None:
 
 def test_the_same_steering_of_both_phases_is_one_fingerprint() -> None:
     same = program(Shift(layer=1, vector=array(1)), TUNE)
-    prompt, reply = (make_plan(same, phase, open_gates={}) for phase in ("prompt", "reply"))  # type: ignore[arg-type]
+    prompt, reply = make_plan(same, "prompt", open_gates={}), make_plan(same, "reply", open_gates={})
     assert prompt.fingerprint == reply.fingerprint != ""
 
 

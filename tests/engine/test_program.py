@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def impossible(text: str, make: Callable[[], object]) -> Any:
         impossible("scope is reply or all", lambda: Tune(anchors=anchors(), scope="prompt")),
         impossible("both sides", lambda: Anchors(positive=(1, 2), negative=(2,))),
         impossible("name a token twice", lambda: Anchors(positive=(1, 1))),
-        impossible("at least one word", lambda: Anchors()),
+        impossible("at least one word", Anchors),
         impossible("have 1 weights", lambda: anchors(positive_weights=(1,))),
         impossible(
             "anchors on both sides", lambda: Tune(anchors=Anchors(positive=(1,)), objective="logodds")
@@ -196,10 +197,8 @@ def test_an_array_that_is_not_what_it_is_called_is_refused() -> None:
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_program_are_refused(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ProgramError):
         assert isinstance(decode(data, lambda digest: array(1)), Program)
-    except ProgramError:
-        pass
 
 
 @given(st.data())
@@ -207,10 +206,8 @@ def test_a_damaged_program_is_refused_or_read(data: st.DataObject) -> None:
     program = whole_program()
     damaged = bytearray(encode(program))
     damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(ProgramError):
         decode(bytes(damaged), lambda digest: program.arrays().get(digest, array(1)))
-    except ProgramError:
-        pass
 
 
 def test_the_opposite_of_the_opposite_is_the_probe() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,7 +15,7 @@ from trimtab.engine.sampling import Sampler
 from trimtab.errors import EngineError, TrimtabError
 
 FloatArray = npt.NDArray[np.float32]
-OPEN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+OPEN: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
 
 
 def logits_of(seed: int, size: int) -> FloatArray:
@@ -118,6 +120,6 @@ def test_output_that_is_no_number_is_an_error() -> None:
 @pytest.mark.parametrize(
     "setting", [{"temperature": -1.0}, {"top_p": 1.5}, {"min_p": -0.1}, {"max_tokens": 0}, {"stop": ("",)}]
 )
-def test_settings_out_of_range_are_refused(setting: dict[str, object]) -> None:
+def test_settings_out_of_range_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(TrimtabError):
-        Sampling(**setting)  # type: ignore[arg-type]
+        Sampling(**setting)

@@ -1,4 +1,4 @@
-"""A chat template makes the prompt the model was trained on, and nothing a user types becomes a special token."""
+"""A chat template makes the prompt the model knows, and nothing a user types becomes a special token."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class BareLlama:
             adapters = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)
             llama_cpp.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(scale))
 
-    def __enter__(self) -> BareLlama:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

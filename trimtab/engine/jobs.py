@@ -112,7 +112,7 @@ class Runner:
             self._current = None
             self._finish(job)
         if failure is not None:
-            self._answer(failure)
+            self._send(failure)
 
     def close(self) -> None:
         with self._lock:
@@ -124,14 +124,14 @@ class Runner:
         message, id = job.message, job.message.id
         match message:
             case protocol.Load():
-                self._answer(protocol.result(id, self._run_load(job, message.request)))
+                self._send(protocol.result(id, self._run_load(job, message.request)))
             case protocol.Describe():
-                self._answer(protocol.result(id, self._need().info))
+                self._send(protocol.result(id, self._need().info))
             case protocol.Tokenize():
                 tokens = self._need().tokenize(message.text, special=message.special, bos=message.bos)
-                self._answer(protocol.result(id, tokens))
+                self._send(protocol.result(id, tokens))
             case protocol.Pieces():
-                self._answer(protocol.result(id, self._need().pieces(message.tokens)))
+                self._send(protocol.result(id, self._need().pieces(message.tokens)))
             case protocol.Unembed():
                 self._send_arrays(job, [self._need().unembed(message.tokens)])
             case protocol.Activations():
@@ -159,7 +159,7 @@ class Runner:
             for event in events:
                 if not job.begun:
                     self._begin(job)
-                self._answer(protocol.Happened(message.id, event))
+                self._send(protocol.Happened(message.id, event))
                 if isinstance(event, Done):
                     return
         raise EngineError("The engine ended a reply without a receipt.", "The engine's log tells more.")
@@ -202,14 +202,14 @@ class Runner:
             now = time.monotonic()
             if now - last >= PROGRESS or fraction >= 1:
                 last = now
-                self._answer(protocol.Progressed(job.message.id, float(fraction)))
+                self._send(protocol.Progressed(job.message.id, float(fraction)))
             return not job.cancelled.is_set()
 
         return told
 
     def _send_arrays(self, job: Job, arrays: Sequence[FloatArray]) -> None:
         id = job.message.id
-        self._answer(protocol.Arrays(id, tuple(tuple(array.shape) for array in arrays)))
+        self._send(protocol.Arrays(id, tuple(tuple(array.shape) for array in arrays)))
         for frame in protocol.data_frames(id, _joined(arrays)):
             if job.cancelled.is_set():
                 raise Cancelled("Stopped.")
@@ -220,7 +220,12 @@ class Runner:
             raise EngineError("No model is loaded.", "Load one first.")
         return self._engine
 
+    def _send(self, message: protocol.ToClient) -> None:
+        """From the main thread, holding no lock."""
+        self._outbox.send(protocol.message_frame(message))
+
     def _answer(self, message: protocol.ToClient) -> None:
+        """From anywhere: what answers the reader's thread must not make it wait."""
         self._outbox.put(protocol.message_frame(message))
 
 

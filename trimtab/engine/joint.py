@@ -95,11 +95,11 @@ class JointSolver:
         if self.rows.rows == 1:
             return self._solve_single(residuals)
         none = np.zeros(len(residuals))
-        multipliers, solved = self._ascend(residuals, none, DEPENDENT)
+        multipliers, solved = self._ascend(residuals, none)
         failed = np.flatnonzero(~solved)
         if failed.size:
             least = np.full(failed.size, self.least_ridge)
-            multipliers[failed], _ = self._ascend(residuals[failed], least, _SINGULAR)
+            multipliers[failed], _ = self._ascend(residuals[failed], least)
         limited = ~solved
         cap = self.rows.cap
         if cap is not None:
@@ -143,7 +143,7 @@ class JointSolver:
             wanted = self._newton(found[left], ridge[left], norms, cap)
             inside = (wanted > low[left]) & (wanted < high[left])
             ridge[left] = np.where(inside, wanted, 0.5 * (low[left] + high[left]))
-            found[left], _ = self._ascend(residuals[left], ridge[left], _SINGULAR)
+            found[left], _ = self._ascend(residuals[left], ridge[left])
         return found
 
     def _newton(
@@ -158,9 +158,7 @@ class JointSolver:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(ridge + (norms / cap - 1.0) * norms**2 / slope)
 
-    def _ascend(
-        self, residuals: Float64Array, ridge: Float64Array, dependent: float
-    ) -> tuple[Float64Array, BoolArray]:
+    def _ascend(self, residuals: Float64Array, ridge: Float64Array) -> tuple[Float64Array, BoolArray]:
         """Minimises over mu >= 0 with a ridge per token; False where the targets contradict each other.
 
         A dual active-set method: take the most violated row, move along the direction that keeps the active
@@ -194,7 +192,11 @@ class JointSolver:
             column = np.where(active[left], gram[p], 0.0)
             back = _masked_solve(gram, ridge[left], active[left], column)
             curve = diagonal[p] + ridge[left] - np.einsum("nk,nk->n", column, back)
-            free = curve > dependent * diagonal[p]
+            # Against the size of all that cancels in it: what is left of less is rounding.
+            least = np.where(
+                ridge[left] > 0, _SINGULAR * diagonal[p], DEPENDENT * (diagonal[p] + back**2 @ diagonal)
+            )
+            free = curve > least
             with np.errstate(divide="ignore", invalid="ignore"):
                 full = np.where(free, chosen / curve, np.inf)
                 ratios = np.where(active[left] & (back > 0), multipliers[left] / back, np.inf)

@@ -1,4 +1,4 @@
-"""What the worker has to say, written by a thread of its own so that nobody waits for a slow reader."""
+"""What the worker has to say, in frames that never mix, whoever says it."""
 
 from __future__ import annotations
 
@@ -7,50 +7,45 @@ import queue
 import threading
 from collections.abc import Callable
 
-_Item = tuple[bytes, threading.Event | None]
-
 
 class Outbox:
-    """Writes frames in the order they come; what has gathered meanwhile goes out in one piece."""
+    """Frames written in order: by the engine's thread at once, for the reader's thread by one of its own."""
 
     def __init__(self, fd: int, on_broken: Callable[[], None]) -> None:
         self._fd = fd
         self._on_broken = on_broken
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._gathered = threading.Semaphore(0)
+        self._writing = threading.Lock()
         self._broken = False
-        threading.Thread(target=self._write, name="outbox", daemon=True).start()
+        threading.Thread(target=self._write_gathered, name="outbox", daemon=True).start()
 
     def put(self, frame: bytes) -> None:
-        """Takes the frame and returns at once."""
-        self._queue.put((frame, None))
+        """Takes the frame and returns at once, for who must not wait."""
+        self._queue.put(frame)
+        self._gathered.release()
 
-    def send(self, frame: bytes) -> None:
-        """Returns when the frame is written, so that large answers do not pile up."""
-        written = threading.Event()
-        self._queue.put((frame, written))
-        written.wait()
+    def send(self, frame: bytes = b"") -> None:
+        """Returns when this frame and all before it are written, however slowly they are read."""
+        with self._writing:
+            waiting = self._take()
+            self._write(b"".join((*waiting, frame)) if waiting else frame)
 
-    def flush(self, timeout: float) -> None:
-        """Waits until all that was put is written."""
-        written = threading.Event()
-        self._queue.put((b"", written))
-        written.wait(timeout)
-
-    def _write(self) -> None:
+    def _write_gathered(self) -> None:
         while True:
-            items = [self._queue.get()]
-            while not self._queue.empty():
-                items.append(self._queue.get())
-            if not self._broken:
-                self._write_all(items[0][0] if len(items) == 1 else b"".join(frame for frame, _ in items))
-            for _, written in items:
-                if written is not None:
-                    written.set()
+            self._gathered.acquire()
+            self.send()
 
-    def _write_all(self, data: bytes) -> None:
+    def _take(self) -> list[bytes]:
+        frames = []
+        while not self._queue.empty():
+            frames.append(self._queue.get())
+        return frames
+
+    def _write(self, data: bytes) -> None:
         view = memoryview(data)
         try:
-            while view:
+            while view and not self._broken:
                 view = view[os.write(self._fd, view) :]
         except OSError:
             self._broken = True

@@ -83,10 +83,8 @@ def make_plan(
     """
     active = [item for item in program.interventions if _active(item, phase, open_gates)]
     raising = [item for item in active if isinstance(item, Raise)]
-    if any(item.policy == "prompt" for item in raising) and fixed and not measuring:
-        constant = dict(fixed)
-    else:
-        constant = {}
+    measured = not measuring and any(item.policy == "prompt" for item in raising)
+    constant = dict(fixed or {}) if measured else {}
     shifts = {layer: vector.copy() for layer, vector in constant.items()}
     for item in active:
         if isinstance(item, Shift) and item.scale != 0:

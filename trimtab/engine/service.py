@@ -67,7 +67,7 @@ class Service:
             while (job := self._jobs.get()) is not None:
                 self._runner.run(job)
                 logs.bound(self._log)
-            self._outbox.flush(GRACE)
+            self._outbox.send()
             self._runner.close()
         except MemoryError:
             # What is left of the process cannot be trusted; a fresh one has its memory back.
