@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options = _parser().parse_args(arguments)
     if os.isatty(0):
         sys.exit("This is an engine worker: Trimtab starts it and speaks to it in binary.")
-    incoming, outgoing, log = _take_pipes(options.log)
+    incoming, outgoing, log = _take_pipes(options.log, options.log_dir)
     platforms.spare_signals()
     # Only now may anything be imported that could print to what used to be stdout.
     from trimtab.engine.service import serve
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trimtab worker", description=__doc__)
     parser.add_argument("--log", type=Path, help="write the log here and nowhere else")
+    parser.add_argument("--log-dir", type=Path, help="keep logs here instead of TRIMTAB_LOG_DIR")
     parser.add_argument("--files", type=Path, help="keep uploaded adapters in this folder")
     parser.add_argument(
         "--engine",
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _take_pipes(log: Path | None) -> tuple[int, int, int]:
+def _take_pipes(log: Path | None, log_dir: Path | None) -> tuple[int, int, int]:
     """Private descriptors of the client's pipes and one of the log, which takes the places 1 and 2.
 
     So whatever native code prints lands in the log, never in the protocol.
@@ -52,25 +53,26 @@ def _take_pipes(log: Path | None) -> tuple[int, int, int]:
     incoming, outgoing = os.dup(0), os.dup(1)
     for fd in (incoming, outgoing):
         platforms.binary(fd)
-    target = logs.open_log(log) if log is not None else _open_tee()
+    target = logs.open_log(log) if log is not None else _open_tee(log_dir)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(null)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    # Made anew: a stream that began on a file cannot be told that a pipe has taken its place.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     return incoming, outgoing, target
 
 
-def _open_tee() -> int:
+def _open_tee(log_dir: Path | None) -> int:
     """A pipe to a process that copies to a log file of this machine and to the original stderr.
 
     It is a process, not a thread, so that a crash's last words reach the client at the other end.
     """
     safe = [] if str(Path.cwd()) in sys.path else ["-P"]
     process = subprocess.Popen(
-        [sys.executable, *safe, "-m", "trimtab.engine.tee", str(logs.new_log())],
+        [sys.executable, *safe, "-m", "trimtab.engine.tee", str(logs.new_log(log_dir))],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
