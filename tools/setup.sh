@@ -2,9 +2,9 @@
 # Installs Trimtab into a virtual environment: what is missing is named before anything long begins.
 #
 #   tools/setup.sh base          Trimtab and llama.cpp
-#   tools/setup.sh torch         the PyTorch engine too
-#   tools/setup.sh development   PyTorch, and what tests and lint need
-#   tools/setup.sh backend       llama.cpp built anew for BACKEND: cpu, cuda, metal or vulkan
+#   tools/setup.sh torch         after that, the PyTorch engine
+#   tools/setup.sh development   after that, PyTorch and what tests and lint need
+#   tools/setup.sh backend       llama.cpp anew, built for BACKEND: cpu, cuda, metal or vulkan
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,8 +19,8 @@ CPU_TORCH=https://download.pytorch.org/whl/cpu
 main() {
     case "${1:-}" in
         base) base ;;
-        torch) base && install_torch torch ;;
-        development) base && install_torch torch,serve,lab,dev ;;
+        torch) install_torch torch ;;
+        development) install_torch torch,serve,lab,dev ;;
         backend) check_backend && make_venv && build_llama "$BACKEND" ;;
         *) stop "there is no set-up named '${1:-}'" "base, torch, development and backend are" ;;
     esac

@@ -1,4 +1,4 @@
-"""The command line: `trimtab`, and a module in `trimtab.commands` for each command, imported only when used."""
+"""The command line: `trimtab`, and for each command a module in `trimtab.commands`, imported when used."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Application(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = next((entry for entry in COMMANDS if entry.name == cmd_name), None)
         if entry is None:
-            return None
+            return super().get_command(ctx, cmd_name)
         command = importlib.import_module(entry.module).command
         assert isinstance(command, click.Command)
         return command
@@ -95,5 +95,7 @@ def application(context: click.Context, debug: bool) -> None:
     """Chat with a language model on your own machine, and steer what it values while it speaks."""
     del debug  # read by `Application.invoke`
     if context.invoked_subcommand is None:
-        click.echo("The chat app is not part of this version yet: engines and steering are. What works now:\n")
+        click.echo(
+            "The chat app is not part of this version yet; engines and steering are. What works now:\n"
+        )
         click.echo(context.get_help())

@@ -12,7 +12,11 @@ from trimtab.doctor.facts import Facts, Gpu, GpuKind
 
 Level = Literal["ok", "note", "problem"]
 
-_FLAGS: dict[GpuKind, str] = {"cuda": "-DGGML_CUDA=on", "metal": "-DGGML_METAL=on", "vulkan": "-DGGML_VULKAN=on"}
+_FLAGS: dict[GpuKind, str] = {
+    "cuda": "-DGGML_CUDA=on",
+    "metal": "-DGGML_METAL=on",
+    "vulkan": "-DGGML_VULKAN=on",
+}
 _LITTLE_MEMORY = 2 * 10**9
 _LITTLE_DISK = 10**9
 _NAMES = {"cuda": "CUDA", "metal": "Metal", "vulkan": "Vulkan"}
@@ -57,7 +61,10 @@ def check_python(facts: Facts) -> Finding:
 def check_packages(facts: Facts) -> Finding:
     if not facts.packages:
         return _finding(
-            "problem", "packages", "Trimtab is not installed: its engines cannot start", "Install it: make setup"
+            "problem",
+            "packages",
+            "Trimtab is not installed: its engines cannot start",
+            "Install it: make setup",
         )
     missing = [package.name for package in facts.packages if package.found is None]
     wrong = [
@@ -67,7 +74,9 @@ def check_packages(facts: Facts) -> Finding:
     ]
     listed = ", ".join(f"{package.name} {package.found}" for package in facts.packages if package.found)
     if missing or wrong:
-        said = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unfit: {', '.join(wrong)}"] * bool(wrong)
+        said = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unfit: {', '.join(wrong)}"] * bool(
+            wrong
+        )
         return _finding("problem", "packages", "; ".join(said), _reinstall())
     return _finding("ok", "packages", f"trimtab {facts.trimtab}, {listed}")
 
@@ -186,7 +195,9 @@ def check_folders(facts: Facts) -> Iterator[Finding]:
                 "Mend its permissions, or set TRIMTAB_HOME to a folder that can be written.",
             )
         elif folder.free is not None and folder.free < _LITTLE_DISK:
-            yield _finding("note", folder.purpose, f"{folder.path} has {_giga(folder.free)} left", "Make room.")
+            yield _finding(
+                "note", folder.purpose, f"{folder.path} has {_giga(folder.free)} left", "Make room."
+            )
         else:
             yield _finding("ok", folder.purpose, folder.path)
 

@@ -120,7 +120,9 @@ def _ask(which: Literal["llama", "torch"], failed: Callable[[str], State]) -> St
         return failed(f"it could not be asked: {error}")
     if answer.returncode != 0:
         lines = answer.stderr.decode("utf-8", "replace").strip().splitlines()
-        return failed(f"loading it ended with status {answer.returncode}: {lines[-1] if lines else 'no word'}")
+        return failed(
+            f"loading it ended with status {answer.returncode}: {lines[-1] if lines else 'no word'}"
+        )
     try:
         return msgspec.json.decode(answer.stdout, type=LlamaState | TorchState)
     except msgspec.MsgspecError as error:
@@ -164,7 +166,9 @@ def nvidia_drivers(folder: Path) -> tuple[Gpu, ...]:
     """The cards that the kernel's driver knows, where nvidia-smi is not installed."""
     found = []
     for card in sorted(folder.glob("*/information")):
-        match = re.search(r"^Model:\s*(.+)$", card.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        match = re.search(
+            r"^Model:\s*(.+)$", card.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        )
         found.append(Gpu("cuda", match[1].strip() if match else "NVIDIA card"))
     return tuple(found)
 

@@ -1,0 +1,1 @@
+"""What makes and measures things around Trimtab; no part of what is installed."""
