@@ -108,7 +108,7 @@ async def test_steering_acts_on_the_reply_in_progress(start: Start) -> None:
 async def test_steering_before_the_first_token_acts_on_the_second(start: Start) -> None:
     async with start() as engine:
         await engine.load(SCRIPTED)
-        reading = asyncio.create_task(collect(engine.generate(ask("sleep=0.2 count=3"))))
+        reading = asyncio.create_task(collect(engine.generate(ask("sleep=0.5 count=3"))))
         await asyncio.sleep(0.05)
         assert await engine.steer(shift(1))
         events = await reading

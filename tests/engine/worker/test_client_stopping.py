@@ -51,7 +51,7 @@ async def test_a_stopped_reply_keeps_what_was_said_and_its_receipt(start: Start,
         await asyncio.sleep(0.15)
         began = time.monotonic()
         await engine.cancel()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
         events = await reading
     assert isinstance(events[0], Token) and events[0].text == "said"
     assert isinstance(events[-1], Done) and events[-1].reason == "cancelled"
@@ -60,7 +60,7 @@ async def test_a_stopped_reply_keeps_what_was_said_and_its_receipt(start: Start,
 async def test_a_reply_stopped_before_its_turn_says_cancelled(start: Start) -> None:
     async with start() as engine:
         await engine.load(SCRIPTED)
-        first = asyncio.create_task(said(engine, "sleep=0.5 first"))
+        first = asyncio.create_task(said(engine, "sleep=60 first"))
         await asyncio.sleep(0.05)
         second = asyncio.create_task(said(engine, "second"))
         await asyncio.sleep(0.05)
@@ -110,9 +110,10 @@ async def test_an_engine_that_does_not_stop_is_ended(start: Start) -> None:
 async def test_a_busy_worker_still_hears(start: Start) -> None:
     async with start() as engine:
         await engine.load(SCRIPTED)
-        reading = asyncio.create_task(said(engine, "sleep=0.5"))
+        reading = asyncio.create_task(said(engine, "sleep=60"))
         await asyncio.sleep(0.1)
-        await asyncio.wait_for(engine.ping(), 0.3)
+        await asyncio.wait_for(engine.ping(), 3)
+        await engine.cancel()
         await reading
 
 

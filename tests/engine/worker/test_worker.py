@@ -203,6 +203,12 @@ def test_a_worker_alone_keeps_its_own_log_and_shows_it_too(spawn: Spawn, tmp_pat
     assert b"written to 1" in log.read_bytes()
 
 
+def test_a_worker_alone_can_be_told_where_its_log_goes(spawn: Spawn, tmp_path: Path) -> None:
+    worker = spawn([*WORKER, "--log-dir", str(tmp_path / "elsewhere")])
+    write(worker, protocol.Load(1, LoadRequest(path="loud")))
+    assert comes_true(lambda: any("written to 1" in read(log) for log in tmp_path.glob("elsewhere/*")), 5)
+
+
 def test_the_terminals_signals_spare_the_worker(spawn: Spawn) -> None:
     worker = spawn()
     write(worker, protocol.Load(1, SCRIPTED))
