@@ -291,6 +291,20 @@ class TestEither:
         expected, _, _ = math.raise_joint(states, rows)
         assert moves_agree(moved, (states + expected).astype(np.float32), states)
 
+    @pytest.mark.parametrize("cap", [None, 0.5])
+    def test_more_probes_than_dimensions_are_raised_as_in_the_reference(
+        self, native: bool, cap: float | None
+    ) -> None:
+        random = np.random.default_rng(10)
+        for _ in range(10):
+            rows = make_raise(random, 24, 6, cap=cap)
+            states = random.standard_normal((4, 6)).astype(np.float32)
+            kernel, moved = Kernel(1, 6, native=native), states.copy()
+            kernel.install(Plan(fingerprint="", raises={0: rows}))
+            kernel.apply(0, moved)
+            expected, _, _ = math.raise_joint(states, rows)
+            assert moves_agree(moved, (states + expected).astype(np.float32), states)
+
     def test_a_contradiction_is_reported(self, native: bool) -> None:
         weight = np.random.default_rng(6).standard_normal(8).astype(np.float32)
         rows = replace(

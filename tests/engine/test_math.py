@@ -219,6 +219,17 @@ class TestContradiction:
             [first - meeting, second + scale * meeting, 0.0], rel=1e-5, abs=1e-6
         )
 
+    @given(seeds)
+    @settings(max_examples=40, deadline=None)
+    def test_more_probes_than_dimensions_fall_short_as_little_as_can_be(self, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        rows = joint(random.standard_normal((24, 6)), random.uniform(1, 4, 24))
+        deltas, _, report = math.raise_joint(np.zeros((1, 6)), rows)
+        assume(report.limited.all())
+        short = np.maximum(0.0, rows.targets - rows.weights.astype(np.float64) @ deltas[0])
+        pulls = rows.weights.T.astype(np.float64) * short
+        assert np.linalg.norm(pulls.sum(axis=1)) <= 1e-5 * np.abs(pulls).sum()
+
     def test_a_contradiction_does_not_blow_up(self) -> None:
         weight = np.random.default_rng(5).standard_normal(16)
         rows = joint([weight, -weight], [3.0, 3.0])

@@ -23,7 +23,7 @@
 #define TT_CLONES
 #endif
 
-enum { TT_ABI = 1, TT_ROWS = 64, TT_CAP_STEPS = 80, TT_NODES = 8, TT_NAME = 64 };
+enum { TT_ABI = 1, TT_ROWS = 64, TT_CAP_STEPS = 80, TT_STIFFENINGS = 5, TT_NODES = 8, TT_NAME = 64 };
 
 static const double DEPENDENT = 1e-9, SINGULAR = 1e-14, CLOSE = 1e-10, MISSED = 1e-4;
 
@@ -121,13 +121,19 @@ static void backward(const tt_active *set, double *values) {
     }
 }
 
-static bool append(const tt_layer *l, double ridge, double dependent, tt_active *set, int p) {
+/* Whether what is left of row p's square is more than rounding, beside the size of all that cancels in it. */
+static bool is_free(const tt_layer *l, double ridge, const tt_active *set, int p, const double *back, double left) {
+    if (ridge > 0) return left > SINGULAR * entry(l, 0.0, p, p);
+    double size = entry(l, 0.0, p, p);
+    for (int i = 0; i < set->count; i++) size += back[i] * back[i] * entry(l, 0.0, set->order[i], set->order[i]);
+    return left > DEPENDENT * size;
+}
+
+static void append(const tt_layer *l, double ridge, tt_active *set, int p, double mu) {
     double left = forward(l, ridge, set, set->count, p, set->lower[set->count]);
-    if (!(left > dependent * entry(l, 0.0, p, p))) return false;
-    set->lower[set->count][set->count] = sqrt(left);
+    set->lower[set->count][set->count] = sqrt(left > 0 ? left : SINGULAR * entry(l, 0.0, p, p));
     set->order[set->count] = p;
-    set->mu[set->count++] = 0.0;
-    return true;
+    set->mu[set->count++] = mu;
 }
 
 static void take_out(const tt_layer *l, double ridge, tt_active *set, int place) {
@@ -152,10 +158,13 @@ static void settle(const double *r, tt_active *set) {
 }
 
 /* Builds the set from a guess: rows whose multipliers come out negative leave it. */
-static void begin(const tt_layer *l, const double *r, double ridge, double dependent, const int *guess, int guessed,
-                  tt_active *set) {
+static void begin(const tt_layer *l, const double *r, double ridge, const int *guess, int guessed, tt_active *set) {
     set->count = 0;
-    for (int i = 0; i < guessed; i++) append(l, ridge, dependent, set, guess[i]);
+    for (int i = 0; i < guessed; i++) {
+        double back[TT_ROWS], left = forward(l, ridge, set, set->count, guess[i], back);
+        backward(set, back);
+        if (is_free(l, ridge, set, guess[i], back, left)) append(l, ridge, set, guess[i], 0.0);
+    }
     settle(r, set);
     for (;;) {
         int lowest = -1;
@@ -175,7 +184,7 @@ static double slack_of(const tt_layer *l, const double *r, double ridge, const t
 }
 
 /* The dual active-set method of joint.py, one token at a time; false where the targets contradict each other. */
-static bool ascend(const tt_layer *l, const double *r, double ridge, double dependent, tt_active *set) {
+static bool ascend(const tt_layer *l, const double *r, double ridge, tt_active *set) {
     double highest = 0.0;
     bool in_set[TT_ROWS] = {false};
     for (int i = 0; i < l->rows; i++)
@@ -207,7 +216,7 @@ static bool ascend(const tt_layer *l, const double *r, double ridge, double depe
         double back[TT_ROWS];
         double curve = forward(l, ridge, set, set->count, p, back);
         backward(set, back);
-        double full = curve > dependent * entry(l, 0.0, p, p) ? chosen / curve : INFINITY, blocked = INFINITY;
+        double full = is_free(l, ridge, set, p, back, curve) ? chosen / curve : INFINITY, blocked = INFINITY;
         int blocking = -1;
         for (int i = 0; i < set->count; i++)
             if (back[i] > 0 && set->mu[i] / back[i] < blocked) blocked = set->mu[i] / back[i], blocking = i;
@@ -216,8 +225,7 @@ static bool ascend(const tt_layer *l, const double *r, double ridge, double depe
         for (int i = 0; i < set->count; i++) set->mu[i] -= length * back[i];
         step += length;
         if (full <= blocked) {
-            if (!append(l, ridge, dependent, set, p)) return false;
-            set->mu[set->count - 1] = step;
+            append(l, ridge, set, p, step);
             in_set[p] = true;
             p = -1;
         } else {
@@ -254,10 +262,10 @@ static void spread(const tt_layer *l, const tt_active *set, double *mu) {
 static void again(const tt_layer *l, const double *r, double ridge, tt_active *set) {
     int guess[TT_ROWS], guessed = set->count;
     memcpy(guess, set->order, sizeof(int) * (size_t)guessed);
-    begin(l, r, ridge, SINGULAR, guess, guessed, set);
-    if (!ascend(l, r, ridge, SINGULAR, set)) {
+    begin(l, r, ridge, guess, guessed, set);
+    if (!ascend(l, r, ridge, set)) {
         set->count = 0;
-        ascend(l, r, ridge, SINGULAR, set);
+        ascend(l, r, ridge, set);
     }
 }
 
@@ -302,16 +310,17 @@ static bool solve(const tt_layer *l, const double *r, int32_t *order, int32_t *c
     else
         for (int i = 0; i < l->rows; i++)
             if (r[i] > 0) guess[guessed++] = i;
-    begin(l, r, 0.0, DEPENDENT, guess, guessed, &set);
-    bool limited = !ascend(l, r, 0.0, DEPENDENT, &set);
-    if (limited) {
+    begin(l, r, 0.0, guess, guessed, &set);
+    bool limited = !ascend(l, r, 0.0, &set);
+    double ridge = limited ? l->least_ridge : 0.0;
+    for (int turn = 0; limited && turn < TT_STIFFENINGS; turn++, ridge *= 100) {
         set.count = 0;
-        ascend(l, r, l->least_ridge, SINGULAR, &set);
+        if (ascend(l, r, ridge, &set)) break;
     }
     spread(l, &set, mu);
     double shape[TT_ROWS];
     if (l->cap > 0 && image(l, mu, shape) > l->cap * (1 + CLOSE)) {
-        shorten(l, r, limited ? l->least_ridge : 0.0, &set, mu);
+        shorten(l, r, ridge, &set, mu);
         limited = true;
     }
     *count = 0;

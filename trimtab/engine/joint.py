@@ -14,7 +14,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 DEPENDENT = 1e-9
 """A probe whose squared sine to the span of others is below this counts as lying in it."""
-LEAST_RIDGE = 1e-9
+LEAST_RIDGE = 1e-8
 """Stands for the limit of no ridge where targets contradict each other, in mean squared probe norms."""
 CLOSE = 1e-10
 """Relative tolerance on constraints and on the cap."""
@@ -23,6 +23,8 @@ MISSED = 1e-4
 MAX_CAP_STEPS = 80
 
 _SINGULAR = 1e-14
+_STIFFENINGS = 5
+"""How often the ridge of a contradiction may grow where rounding lets no active set settle."""
 _CHUNK = 4_000_000
 
 
@@ -97,16 +99,19 @@ class JointSolver:
         none = np.zeros(len(residuals))
         multipliers, solved = self._ascend(residuals, none)
         failed = np.flatnonzero(~solved)
-        if failed.size:
-            least = np.full(failed.size, self.least_ridge)
-            multipliers[failed], _ = self._ascend(residuals[failed], least)
         limited = ~solved
+        ridge = np.where(limited, self.least_ridge, 0.0)
+        for _ in range(_STIFFENINGS):
+            if not failed.size:
+                break
+            multipliers[failed], solved = self._ascend(residuals[failed], ridge[failed])
+            failed = failed[~solved]
+            ridge[failed] *= 100
         cap = self.rows.cap
         if cap is not None:
             long = np.flatnonzero(self._norms(multipliers) > cap * (1 + CLOSE))
             if long.size:
-                lowest = np.where(limited[long], self.least_ridge, 0.0)
-                multipliers[long] = self._shorten(residuals[long], multipliers[long], lowest, cap)
+                multipliers[long] = self._shorten(residuals[long], multipliers[long], ridge[long], cap)
                 limited[long] = True
         return multipliers, limited
 
@@ -227,13 +232,13 @@ class _Geometry:
         self.weights = rows.weights.astype(np.float64)
         gram = self.weights @ self.weights.T
         self.projection = _span(gram)
-        """Each probe by those it is kept as: itself, or, if it lies in the span of earlier ones, these."""
+        """Each probe by those it is kept as: itself, or, if it lies in the span of others, these."""
         self.independent = bool((self.projection == np.eye(rows.rows)).all())
         values, vectors = np.linalg.eigh(gram)
         roots = np.sqrt(np.maximum(values, 0.0))
         self.factor: Float64Array = roots[:, None] * vectors.T @ self.projection.T
         """F with `F^T F = G`: norms through F keep their digits where huge multipliers cancel."""
-        self.gram: Float64Array = gram if self.independent else self.projection @ gram @ self.projection.T
+        self.gram: Float64Array = gram if self.independent else self.factor.T @ self.factor
         self.least_ridge = LEAST_RIDGE * float(np.trace(gram)) / rows.rows
 
 
@@ -259,7 +264,7 @@ def _masked_solve(
 
 
 def _span(gram: Float64Array) -> Float64Array:
-    """Each row as a combination of rows that are independent, in order.
+    """Each row as a combination of rows that are independent.
 
     A coefficient no larger than what counts as dependence is rounding. Left in, it would couple a row to a
     contradiction between others, and the huge multipliers of a contradiction would be felt through it.
@@ -269,13 +274,26 @@ def _span(gram: Float64Array) -> Float64Array:
     combination = np.eye(len(gram))
     if np.linalg.eigvalsh(cosines)[0] > DEPENDENT:
         return combination
-    basis = [0]
-    for row in range(1, len(gram)):
+    basis = _basis(cosines)
+    for row in set(range(len(gram))).difference(basis):
         shares = np.linalg.solve(cosines[np.ix_(basis, basis)], cosines[basis, row])
-        if 1.0 - shares @ cosines[basis, row] > DEPENDENT:
-            basis.append(row)
-            continue
         kept = np.where(np.abs(shares) > np.sqrt(DEPENDENT), shares, 0.0)
         combination[row] = 0.0
         combination[row, basis] = kept * lengths[row] / lengths[basis]
     return combination
+
+
+def _basis(cosines: Float64Array) -> list[int]:
+    """Independent rows that span all, those farthest from the others' span first."""
+    basis: list[int] = []
+    lower = np.zeros_like(cosines)
+    left = cosines.diagonal().copy()
+    for rank in range(len(cosines)):
+        row = int(left.argmax())
+        if left[row] <= DEPENDENT:
+            break
+        lower[:, rank] = (cosines[:, row] - lower @ lower[row]) / np.sqrt(left[row])
+        left -= lower[:, rank] ** 2
+        left[row] = 0.0
+        basis.append(row)
+    return basis
