@@ -34,7 +34,7 @@ def new_log(folder: str | Path | None = None) -> Path:
 
 
 def log_folder() -> Path:
-    """`TRIMTAB_LOG_DIR`, or where this system keeps logs."""
+    """`TRIMTAB_LOG_DIR`, or where Trimtab keeps its logs."""
     if chosen := os.environ.get("TRIMTAB_LOG_DIR"):
         return Path(chosen).expanduser()
     return locations.logs()

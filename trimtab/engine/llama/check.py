@@ -36,9 +36,9 @@ class SystemInfo:
 
 def system_info() -> SystemInfo:
     """Raises an EngineError where llama.cpp is missing or not the one relied on."""
+    library = open_library()
     import llama_cpp
 
-    library = open_library()
     count = library.function("ggml_backend_reg_count", ctypes.c_size_t)()
     registry = library.function("ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
     name = library.function("ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p)
