@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import numpy.typing as npt
 
@@ -92,3 +93,30 @@ def captured(
         found.update({layer: states.copy() for layer, states in hook.captured().items()})
         hook.mode = mode
         hook.capture((), 0)
+
+
+def rewrite(
+    source: Path, target: Path, architecture: str, extra: dict[str, float] | None = None, parts: int = 1
+) -> Path:
+    """The same weights under another architecture's name, or in several files, of which the first is returned."""
+    reader = gguf.GGUFReader(source)
+    before = str(reader.fields["general.architecture"].contents())
+    most = -(-len(reader.tensors) // parts) if parts > 1 else 0
+    writer = gguf.GGUFWriter(target, architecture, split_max_tensors=most)
+    for key, field in reader.fields.items():
+        if key.startswith("GGUF.") or key == "general.architecture":
+            continue
+        kind = field.types[0]
+        inner = field.types[-1] if kind is gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(
+            key.replace(f"{before}.", f"{architecture}.", 1), field.contents(), kind, sub_type=inner
+        )
+    for name, value in (extra or {}).items():
+        writer.add_float32(f"{architecture}.{name}", value)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target if parts == 1 else target.with_name(f"{target.stem}-00001-of-{parts:05}.gguf")

@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 import pytest
 
+from tests.engine.llama.support import rewrite
 from tests.tiny import TinyModel
 from trimtab.engine.contract import LoadRequest
 from trimtab.engine.llama import memory
@@ -60,13 +61,13 @@ def vocabulary_only(writer: Writer) -> None:
     writer.add_token_list(["a", "b"])
 
 
-def language_model(writer: Writer, *, tokens: int = 8, architecture: str = "llama") -> None:
+def language_model(writer: Writer, *, tokens: int = 8, epsilon: float = 1e-5) -> None:
     writer.add_block_count(1)
     writer.add_embedding_length(64)
     writer.add_context_length(64)
     writer.add_head_count(4)
     writer.add_feed_forward_length(64)
-    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_layer_norm_rms_eps(epsilon)
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list([f"t{at}" for at in range(tokens)])
     writer.add_token_merges(["t 0"])
@@ -100,6 +101,11 @@ def language_model(writer: Writer, *, tokens: int = 8, architecture: str = "llam
             lambda path: write(path, "llama", lambda w: language_model(w, tokens=9)),
             "token embeddings",
         ),
+        (
+            "norm.gguf",
+            lambda path: write(path, "llama", lambda w: language_model(w, epsilon=float("nan"))),
+            "layer_norm_rms_epsilon is nan",
+        ),
     ],
 )
 def test_what_is_no_model_is_refused_in_one_line_with_a_way_out(
@@ -118,6 +124,16 @@ def test_models_that_do_not_write_are_refused_by_name(tmp_path: Path, architectu
     path = write(tmp_path / "m.gguf", architecture, language_model)
     with pytest.raises(Unsupported, match=architecture):
         opened(path)
+
+
+def test_a_model_in_parts_is_the_model(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    whole = opened(tiny_llama.gguf)
+    parts = opened(rewrite(tiny_llama.gguf, tmp_path / "m.gguf", "llama", parts=3))
+    np.testing.assert_array_equal(parts.decode([5, 6, 7]), whole.decode([5, 6, 7]))
+    np.testing.assert_array_equal(parts.unembed([9, 3]), whole.unembed([9, 3]))
+    assert parts.info.vocabulary_hash == whole.info.vocabulary_hash
+    whole.close()
+    parts.close()
 
 
 def test_a_truncated_model_is_refused(tiny_llama: TinyModel, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engine.llama.support import NOTHING, captured, draw, fresh, plan_of, shifts
-from tests.tiny import TinyModel, quantise
+from tests.engine.llama.support import NOTHING, captured, draw, fresh, plan_of, rewrite, shifts
+from tests.tiny import TinyModel, make, quantise
 from trimtab.engine.gguf_file import open_gguf
 from trimtab.engine.llama.machine import LlamaMachine
 from trimtab.engine.program import Anchors, Tune
@@ -60,7 +60,10 @@ def test_the_bias_of_a_head_is_told(tiny_model: Callable[[str], TinyModel], open
 
 @pytest.mark.parametrize("scale", [0.25, 8.0])
 def test_a_logit_scale_is_in_the_measured_head(tmp_path: Path, opener: Opener, scale: float) -> None:
-    machine = opener(granite(tmp_path, scale))
+    # A Granite is a Llama whose logits are divided by a scale.
+    scales = {"logit_scale": scale, "embedding_scale": 1.0, "residual_scale": 1.0, "attention.scale": 0.25}
+    model = make("llama", tmp_path, layers=1)
+    machine = opener(rewrite(model.gguf, tmp_path / "granite.gguf", "granite", scales))
     direction = draw(machine.info.width)
     rows = machine.unembed(range(machine.info.vocabulary))
     np.testing.assert_allclose(machine.head(direction), rows @ direction / scale, rtol=1e-3, atol=1e-5)
@@ -180,30 +183,3 @@ def by_hand(path: Path, state: Numbers, tune: Tune) -> Numbers:
         gradient = (objective(now + small) - objective(now - small)) / 2e-5
         now = now + tune.step * (gradient - 2 * tune.penalty * (now - start))
     return logits(through(now))
-
-
-def granite(folder: Path, scale: float) -> Path:
-    """A one-layer Granite: Llama whose logits are divided by a scale."""
-    import gguf
-
-    from tests.tiny import make
-
-    model = make("llama", folder, layers=1)
-    writer = gguf.GGUFWriter(folder / "granite.gguf", "granite")
-    reader = gguf.GGUFReader(model.gguf)
-    for key, field in reader.fields.items():
-        if key.startswith("GGUF.") or key == "general.architecture":
-            continue
-        kind = field.types[0]
-        inner = field.types[-1] if kind is gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(key.replace("llama.", "granite."), field.contents(), kind, sub_type=inner)
-    for name, value in (("logit_scale", scale), ("embedding_scale", 1.0), ("residual_scale", 1.0)):
-        writer.add_float32(f"granite.{name}", value)
-    writer.add_float32("granite.attention.scale", 0.25)
-    for tensor in reader.tensors:
-        writer.add_tensor(tensor.name, tensor.data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return folder / "granite.gguf"

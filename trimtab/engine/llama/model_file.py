@@ -71,6 +71,9 @@ def check_model(file: GgufFile) -> Dimensions:
     key, value = (
         _head_length(file, f"{architecture}.attention.{of}_length", width, heads) for of in ("key", "value")
     )
+    _check_rotation(file, f"{architecture}.rope.dimension_count", key)
+    for name in ("rms_epsilon", "epsilon"):
+        _check_epsilon(file, f"{architecture}.attention.layer_norm_{name}")
     inner = _per_layer(file, f"{architecture}.feed_forward_length", layers, default=4 * width)
     return Dimensions(
         architecture=architecture,
@@ -159,6 +162,19 @@ def _head_length(file: GgufFile, key: str, width: int, heads: list[int]) -> int:
     if not isinstance(value, int) or not 0 < value <= 1 << 16:
         raise _damaged(file, f"{key} is {value}")
     return value
+
+
+def _check_rotation(file: GgufFile, key: str, head: int) -> None:
+    value = file.number(key)
+    if value is not None and head and (value % 2 or not 0 <= value <= head):
+        raise _damaged(file, f"{key} is {value} in heads {head} wide")
+
+
+def _check_epsilon(file: GgufFile, key: str) -> None:
+    """llama.cpp gives up the whole process over one that is negative or no number."""
+    value = file.number(key)
+    if value is not None and not 0 <= value < 1:
+        raise _damaged(file, f"{key} is {value}")
 
 
 def _original_context(file: GgufFile, architecture: str) -> int:
