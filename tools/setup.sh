@@ -140,7 +140,7 @@ check_compiler() {
 }
 
 check_toolkit() {
-    if [ "$1" = cuda ] && ! any "${CUDACXX:-}" nvcc /usr/local/cuda/bin/nvcc; then
+    if [ "$1" = cuda ] && ! any "${CUDACXX:-}" nvcc "${CUDA_PATH:-/usr/local/cuda}/bin/nvcc"; then
         stop "nvcc, the compiler of the CUDA toolkit, is missing" \
             "Debian, Ubuntu: sudo apt install nvidia-cuda-toolkit" \
             "Others: https://developer.nvidia.com/cuda-downloads"
