@@ -64,14 +64,15 @@ def _size(found: metadata.Distribution) -> int:
 
 def _licence(found: metadata.Distribution) -> str:
     """What the package says of itself: an expression, a classifier, or a line of text."""
-    told = found.metadata
-    expression = told.get("License-Expression")
-    if expression:
-        return expression
-    classifiers = [line for line in told.get_all("Classifier") or [] if line.startswith("License ::")]
-    if classifiers:
-        return "; ".join(line.rsplit(" :: ", 1)[-1] for line in classifiers)
-    return ((told.get("License") or "").strip().splitlines() or ["unknown"])[0]
+    expressions = _told(found, "License-Expression")
+    classifiers = [line for line in _told(found, "Classifier") if line.startswith("License ::")]
+    named = "; ".join(line.rsplit(" :: ", 1)[-1] for line in classifiers)
+    lines = "".join(_told(found, "License")).strip().splitlines()
+    return next((text for text in (*expressions, named, *lines) if text), "unknown")
+
+
+def _told(found: metadata.Distribution, field: str) -> list[str]:
+    return found.metadata.get_all(field) or []
 
 
 if __name__ == "__main__":
