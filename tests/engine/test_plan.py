@@ -101,6 +101,13 @@ def test_the_same_steering_of_both_phases_is_one_fingerprint() -> None:
     assert prompt.fingerprint == reply.fingerprint != ""
 
 
+def test_names_gates_and_scopes_are_no_part_of_what_a_position_went_through() -> None:
+    plain = program(Shift(layer=1, vector=array(1)))
+    named = program(Shift(layer=1, vector=array(1), label="calm", gate=GATE, scope="reply"))
+    prints = {make_plan(p, "reply", open_gates={GATE: True}).fingerprint for p in (plain, named)}
+    assert len(prints) == 1
+
+
 def test_a_stronger_shift_is_another_fingerprint() -> None:
     weak, strong = (
         make_plan(program(Shift(layer=1, vector=array(1), scale=scale)), "reply", open_gates={}).fingerprint

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -160,8 +161,9 @@ def _fingerprint(
     active: list[Intervention], constant: Mapping[int, npt.NDArray[np.float32]], *, measuring: bool
 ) -> str:
     """Equal for two plans that leave the same cache behind, whatever they tune, watch or preface."""
+    # What it is called, and when it acts, make no difference to a position at which it does.
     parts = [
-        encode(item)
+        encode(msgspec.structs.replace(item, label="", gate=None, scope="all"))
         for item in active
         if isinstance(item, Shift | Adapter) or (isinstance(item, Raise) and item.policy == "token")
     ]
