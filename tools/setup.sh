@@ -75,7 +75,7 @@ build_llama() {
         vulkan) flags=-DGGML_VULKAN=on ;;
         cpu) [ "$(uname -s)" != Darwin ] || flags=-DGGML_METAL=off ;;
     esac
-    if [ -z "$flags" ] && "${PIP[@]}" cache list llama_cpp_python 2>/dev/null | grep -q "${LLAMA#*==}-"; then
+    if [ -z "$flags" ] && compiled_before; then
         say "installing $LLAMA, which pip has compiled before"
     else
         check_compiler
@@ -99,6 +99,14 @@ build_llama() {
         stop "llama.cpp could not be installed" "The whole story: $log"
     fi
     echo "$backend" >"$VENV/.backend"
+}
+
+# Whether pip has kept the result of compiling it for this very Python. Its list of what it keeps tells no
+# Pythons apart, so where something is listed pip is asked what it would take.
+compiled_before() {
+    "${PIP[@]}" cache list llama_cpp_python 2>/dev/null | grep -F "${LLAMA#*==}-" >/dev/null &&
+        "${PIP[@]}" install --dry-run --ignore-installed --no-deps "$LLAMA" 2>/dev/null |
+        grep 'llama_cpp_python-.*\.whl' >/dev/null
 }
 
 # Of a long compile, how far it is: `[37/193] ...` as one line that moves, or a few lines in a log.
