@@ -31,7 +31,10 @@ SMALL: dict[str, Any] = {
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("Gemma3Text", {"sliding_window": 6, "query_pre_attn_scalar": 8, "layer_types": None}),
     "mistral with a window": ("Mistral", {"sliding_window": 5}),
-    "qwen2 with a window": ("Qwen2", {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 2}),
+    "qwen2 with a window": (
+        "Qwen2",
+        {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 2},
+    ),
     "granite": ("Granite", {"logits_scaling": 6.0, "embedding_multiplier": 3.0, "residual_multiplier": 0.7}),
     "cohere": ("Cohere", {"logit_scale": 0.3}),
 }

@@ -30,7 +30,9 @@ def plain_model(folder: Path) -> Any:
     """The same model with nothing of ours around it."""
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
     return model.eval()
 
 
@@ -90,7 +92,9 @@ def random_probe(width: int, seed: int) -> Probe:
     return Probe(weight=Array(rng.normal(size=width)), bias=float(rng.normal()))
 
 
-def random_raise(layer: int, width: int, rows: int, *, seed: int = 0, target: float = 4.0, **options: Any) -> Raise:
+def random_raise(
+    layer: int, width: int, rows: int, *, seed: int = 0, target: float = 4.0, **options: Any
+) -> Raise:
     probes = tuple(random_probe(width, 1000 * seed + 100 * layer + row) for row in range(rows))
     return Raise(layer=layer, probes=probes, targets=(target,) * rows, **options)
 

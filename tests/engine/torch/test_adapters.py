@@ -92,9 +92,7 @@ def test_an_adapter_taken_away_leaves_nothing(
     close_to(found, plain_logits(plain_model(tiny_llama.safetensors), tokens)[-1])
 
 
-def test_another_scale_loads_nothing_again(
-    adapted: TorchMachine, lora: TinyAdapter, tmp_path: Path
-) -> None:
+def test_another_scale_loads_nothing_again(adapted: TorchMachine, lora: TinyAdapter, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(lora.peft, tmp_path / "moved"))
     decoded(adapted, Adapter.load(folder))
     louder = Adapter.load(folder, 2.0)
@@ -137,7 +135,13 @@ def changed(lora: TinyAdapter, folder: Path, **settings: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"modules_to_save": ["lm_head"]}, {"bias": "all"}, {"peft_type": "IA3"}, {"layer_replication": [[0, 4]]}]
+    "settings",
+    [
+        {"modules_to_save": ["lm_head"]},
+        {"bias": "all"},
+        {"peft_type": "IA3"},
+        {"layer_replication": [[0, 4]]},
+    ],
 )
 def test_an_adapter_that_is_more_than_a_lora_is_refused(
     adapted: TorchMachine, lora: TinyAdapter, tmp_path: Path, settings: dict[str, object]
@@ -157,7 +161,9 @@ def test_an_adapter_of_another_shape_is_refused_and_leaves_the_model_as_it_was(
     np.testing.assert_array_equal(after, before)
 
 
-def test_a_good_adapter_loads_after_a_bad_one(tiny_llama: TinyModel, lora: TinyAdapter, tmp_path: Path) -> None:
+def test_a_good_adapter_loads_after_a_bad_one(
+    tiny_llama: TinyModel, lora: TinyAdapter, tmp_path: Path
+) -> None:
     machine = open_machine(tiny_llama.safetensors)
     with pytest.raises(ModelError):
         machine.install(plan_of(Adapter.load(changed(lora, tmp_path, r=7))))

@@ -69,7 +69,9 @@ def joint(machine: TorchMachine, rows: int) -> Plan:
     return plan_of(*(random_raise(layer, machine.info.width, rows) for layer in range(6, 18)))
 
 
-def test_a_captured_step_is_faster_than_an_eager_one(machine: TorchMachine, record_property: Callable[..., None]) -> None:
+def test_a_captured_step_is_faster_than_an_eager_one(
+    machine: TorchMachine, record_property: Callable[..., None]
+) -> None:
     graphs = machine._graphs
 
     def eager() -> float:
@@ -88,7 +90,9 @@ def test_a_captured_step_is_faster_than_an_eager_one(machine: TorchMachine, reco
 def test_a_steered_step_is_captured_too(
     machine: TorchMachine, rows: int, record_property: Callable[..., None]
 ) -> None:
-    plain, steered = medians(lambda: seconds(machine, plan_of()), lambda: seconds(machine, joint(machine, rows)))
+    plain, steered = medians(
+        lambda: seconds(machine, plan_of()), lambda: seconds(machine, joint(machine, rows))
+    )
     record_property(f"unsteered ÷ steered, {rows} rows", plain / steered)
     record_property("tokens per second", 1 / plain)
     assert machine._graphs is not None and machine._graphs.failure is None

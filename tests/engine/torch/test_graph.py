@@ -130,7 +130,10 @@ def test_readings_on_a_card_are_those_on_the_cpu(on_card: TorchMachine, on_cpu: 
 @pytest.mark.cuda
 @needs_card
 def test_an_adapters_scale_moves_without_a_new_capture(
-    on_card: TorchMachine, on_cpu: TorchMachine, tiny_llama: TinyModel, tmp_path_factory: pytest.TempPathFactory
+    on_card: TorchMachine,
+    on_cpu: TorchMachine,
+    tiny_llama: TinyModel,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     lora: TinyAdapter = tiny_lora(tiny_llama, tmp_path_factory.mktemp("lora"))
     reply(on_card, plan_of(Adapter.load(lora.peft, 0.5)))

@@ -15,7 +15,9 @@ WIDTH = 24
 
 def joint(rows: int, seed: int, *, cap: float | None = None, weights: np.ndarray | None = None) -> JointRaise:
     rng = np.random.default_rng(seed)
-    drawn = rng.normal(size=(rows, WIDTH)) * rng.uniform(0.2, 3.0, size=(rows, 1)) + 0.7 * rng.normal(size=WIDTH)
+    drawn = rng.normal(size=(rows, WIDTH)) * rng.uniform(0.2, 3.0, size=(rows, 1)) + 0.7 * rng.normal(
+        size=WIDTH
+    )
     return JointRaise(
         weights=(drawn if weights is None else weights).astype(np.float32),
         biases=rng.normal(size=rows),
@@ -95,12 +97,16 @@ def test_nearly_parallel_probes_are_raised_like_in_the_reference() -> None:
 
 def test_another_raise_of_the_same_size_only_refills_the_buffers() -> None:
     buffers = JointBuffers(5, WIDTH, torch.device("cpu"))
-    held = {name: tensor.data_ptr() for name, tensor in vars(buffers).items() if isinstance(tensor, torch.Tensor)}
+    held = {
+        name: tensor.data_ptr() for name, tensor in vars(buffers).items() if isinstance(tensor, torch.Tensor)
+    }
     for seed, rows in ((1, 5), (2, 6), (3, 5)):
         raised = joint(rows, seed)
         buffers.load(raised)
         wanted, _, _ = math.raise_joint(states(seed), raised)
         shifts, _ = buffers.solve(torch.from_numpy(states(seed)))
         np.testing.assert_allclose(shifts.numpy(), wanted, atol=1e-5, rtol=1e-5)
-    now = {name: tensor.data_ptr() for name, tensor in vars(buffers).items() if isinstance(tensor, torch.Tensor)}
+    now = {
+        name: tensor.data_ptr() for name, tensor in vars(buffers).items() if isinstance(tensor, torch.Tensor)
+    }
     assert now == held

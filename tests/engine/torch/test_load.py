@@ -103,7 +103,9 @@ def test_a_quantised_folder_is_named(folder: Path) -> None:
 
 def test_an_index_that_points_out_of_the_folder_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder.parent / "other.safetensors")
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../other.safetensors"}}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "../other.safetensors"}})
+    )
     refuse(folder, match="not allowed")
 
 
@@ -151,7 +153,9 @@ def test_a_model_is_described_as_it_is(llama: TorchMachine, tiny_llama: TinyMode
     assert info.quantisation == "f32" and info.threads == 1 and info.can_cut
 
 
-def test_a_window_longer_than_learned_positions_is_cut_to_them(tiny_model: Callable[[str], TinyModel]) -> None:
+def test_a_window_longer_than_learned_positions_is_cut_to_them(
+    tiny_model: Callable[[str], TinyModel],
+) -> None:
     machine = open_machine(tiny_model("gpt2").safetensors, context=5000)
     assert machine.info.context == machine.info.trained_context
     assert any("positions" in warning for warning in machine.info.warnings)

@@ -26,7 +26,18 @@ def byte_level(tiny_llama: TinyModel) -> Tokens:
 def sentences(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
     """A vocabulary as sentencepiece models are converted: spaces as ▁, unknown characters as bytes."""
     folder = tmp_path_factory.mktemp("spm")
-    texts = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "▁a", "▁ab", "ab"]
+    texts = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        "▁",
+        "a",
+        "b",
+        "▁a",
+        "▁ab",
+        "ab",
+    ]
     merges = [("▁", "a"), ("▁a", "b"), ("a", "b")]
     vocabulary = {text: number for number, text in enumerate(texts)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True, unk_token="<unk>"))
@@ -65,7 +76,12 @@ def test_special_texts_become_special_tokens_only_where_asked(byte_level: Tokens
     plain = byte_level.tokenize(text, special=False, bos=False)
     assert 2 not in plain and b"".join(byte_level.pieces(plain)) == text.encode()
     assert byte_level.tokenize(text, special=True, bos=False)[0] == 2
-    assert set(byte_level.special_texts()) == {"<|endoftext|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>"}
+    assert set(byte_level.special_texts()) == {
+        "<|endoftext|>",
+        "<|startoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+    }
 
 
 def test_the_start_token_comes_where_the_model_was_trained_with_one(
@@ -73,7 +89,9 @@ def test_the_start_token_comes_where_the_model_was_trained_with_one(
 ) -> None:
     assert byte_level.tokenize("", special=False, bos=True) == [1]
     assert byte_level.tokenize("a", special=False, bos=True)[0] == 1
-    assert sentences.tokenize("a", special=False, bos=True) == sentences.tokenize("a", special=False, bos=False)
+    assert sentences.tokenize("a", special=False, bos=True) == sentences.tokenize(
+        "a", special=False, bos=False
+    )
 
 
 def test_a_reply_ends_at_every_known_end(byte_level: Tokens) -> None:
@@ -88,7 +106,18 @@ def test_the_template_and_its_variables_come_from_the_folder(byte_level: Tokens)
 
 
 def test_the_vocabularys_hash_is_over_stored_texts_with_their_lengths(sentences: Tokens) -> None:
-    texts = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "▁a", "▁ab", "ab"]
+    texts = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        "▁",
+        "a",
+        "b",
+        "▁a",
+        "▁ab",
+        "ab",
+    ]
     texts += [f"[PAD{number}]" for number in range(len(texts), len(texts) + 3)]
     data = b"".join(len(text.encode()).to_bytes(4, "little") + text.encode() for text in texts)
     assert sentences.hash() == hashlib.sha256(data).hexdigest() == vocabulary_hash(texts)
@@ -105,7 +134,9 @@ def test_truncation_and_padding_stored_in_the_folder_are_not_followed(
     stored.enable_truncation(4)
     stored.enable_padding(length=16)
     stored.save(str(tmp_path / "tokenizer.json"))
-    (tmp_path / "tokenizer_config.json").write_text((tiny_llama.safetensors / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(
+        (tiny_llama.safetensors / "tokenizer_config.json").read_text()
+    )
     tokens = Tokens(tmp_path, 512, [])
     for text in ("a", STRANGE):
         ids = tokens.tokenize(text, special=False, bos=False)

@@ -18,7 +18,11 @@ from trimtab.engine.program import Anchors, Tune
 from trimtab.engine.torch.machine import TorchMachine
 
 ANCHORS = Anchors(
-    name="mood", positive=(40, 41, 42), negative=(50, 51), positive_weights=(1.0, 2.0, 0.5), negative_weights=(3, 1)
+    name="mood",
+    positive=(40, 41, 42),
+    negative=(50, 51),
+    positive_weights=(1.0, 2.0, 0.5),
+    negative_weights=(3, 1),
 )
 
 
@@ -97,7 +101,9 @@ def test_gradient_steps_are_those_of_the_reference(
     )
     with torch.no_grad():
         state = torch.tensor(moved, dtype=torch.float32)
-        wanted = machine._anatomy.logits(machine._anatomy.norm(state) if site == "prenorm" else state)[0].numpy()
+        wanted = machine._anatomy.logits(machine._anatomy.norm(state) if site == "prenorm" else state)[
+            0
+        ].numpy()
     found = tuned(machine, item)
     close_to(found, wanted, 5e-5)
 
@@ -107,7 +113,9 @@ def test_several_tunes_act_one_after_the_other(llama: TorchMachine) -> None:
     alone = [tuned(llama, each) for each in (first, second)]
     both = tuned(llama, first, second)
     assert all(np.abs(both - each).max() > 1e-3 for each in alone)
-    assert Distinction(llama, ANCHORS).phi(both) > max(Distinction(llama, ANCHORS).phi(each) for each in alone)
+    assert Distinction(llama, ANCHORS).phi(both) > max(
+        Distinction(llama, ANCHORS).phi(each) for each in alone
+    )
 
 
 def test_a_linear_tune_is_left_to_the_caller(llama: TorchMachine) -> None:

@@ -86,7 +86,9 @@ class Adapters:
                 self._inject(Path(folder), name)
             except Exception as error:
                 self._forget(name)
-                raise ModelError(f"{adapter.title} could not be loaded: {first_line(error)}", _OTHER) from error
+                raise ModelError(
+                    f"{adapter.title} could not be loaded: {first_line(error)}", _OTHER
+                ) from error
         self._names[adapter.digest] = name
         self._scales[name] = {}
         for layer in self._layers():
@@ -112,7 +114,9 @@ class Adapters:
         config = LoraConfig.from_pretrained(str(folder))
         config.inference_mode = True
         config.init_lora_weights = True  # others rewrite the model's own weights
-        factors = {key.removeprefix(_PREFIX): value for key, value in load_file(str(folder / _WEIGHTS)).items()}
+        factors = {
+            key.removeprefix(_PREFIX): value for key, value in load_file(str(folder / _WEIGHTS)).items()
+        }
         with torch.inference_mode(False), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of every second adapter
             inject_adapter_in_model(config, self._model, adapter_name=name)
@@ -148,9 +152,13 @@ def stage(adapter: Adapter, folder: Path) -> None:
         kind, bias = config["peft_type"], config.get("bias")
         more = [name for name in _REFUSED if config.get(name)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"The {_CONFIG} of {adapter.title} cannot be read.", "Save the adapter again.") from error
+        raise ModelError(
+            f"The {_CONFIG} of {adapter.title} cannot be read.", "Save the adapter again."
+        ) from error
     if kind != "LORA":
-        raise Unsupported(f"{adapter.title} is of the kind {str(kind)[:40]}.", "Only LoRA adapters can be loaded.")
+        raise Unsupported(
+            f"{adapter.title} is of the kind {str(kind)[:40]}.", "Only LoRA adapters can be loaded."
+        )
     if bias not in (None, "none"):
         more.append("bias")
     if more:

@@ -18,10 +18,13 @@ def check_folder(path: Path) -> dict[str, Any]:
         raise ModelError(f"There is no model at {path}.", "Check the path.")
     if not path.is_dir():
         raise ModelError(
-            f"{path} is a file; PyTorch models are folders.", "Give the folder with config.json, or a GGUF file."
+            f"{path} is a file; PyTorch models are folders.",
+            "Give the folder with config.json, or a GGUF file.",
         )
     if not (path / "config.json").is_file():
-        raise ModelError(f"{path} holds no config.json: it is no model.", "Give the folder of a transformers model.")
+        raise ModelError(
+            f"{path} holds no config.json: it is no model.", "Give the folder of a transformers model."
+        )
     config = read_json(path / "config.json")
     if config.get("quantization_config"):
         raise Unsupported(
@@ -52,7 +55,9 @@ def _shards(path: Path) -> list[Path]:
         names = sorted({str(name) for name in places.values()})
         for name in names:
             if name != Path(name).name or not name.endswith(".safetensors"):
-                raise ModelError(f"{path / _INDEX} points to {name!r}, which is not allowed.", "Get it again.")
+                raise ModelError(
+                    f"{path / _INDEX} points to {name!r}, which is not allowed.", "Get it again."
+                )
             if not (path / name).is_file():
                 raise ModelError(f"{path} lacks {name}.", "Get the missing file.")
         return [path / name for name in names]
@@ -72,7 +77,9 @@ def _check_whole(shard: Path) -> None:
         with safe_open(str(shard), framework="numpy") as opened:
             empty = not list(opened.keys())
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{shard} is damaged or cut short: {first_line(error)}", "Get the file again.") from error
+        raise ModelError(
+            f"{shard} is damaged or cut short: {first_line(error)}", "Get the file again."
+        ) from error
     if empty:
         raise ModelError(f"{shard} holds no weights.", "Get the file again.")
 

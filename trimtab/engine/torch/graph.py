@@ -24,7 +24,11 @@ class Graphs(Generic[Result]):
     """Captures steps and replays them; on the first failure gives up for good and says why."""
 
     def __init__(
-        self, context: int, device: torch.device, notes: Callable[[], Tensor], restore: Callable[[Tensor], None]
+        self,
+        context: int,
+        device: torch.device,
+        notes: Callable[[], Tensor],
+        restore: Callable[[Tensor], None],
     ) -> None:
         """`notes` and `restore` save what steering has noted, so that warming up leaves no trace in it."""
         self._context = context

@@ -144,7 +144,10 @@ class JointBuffers:
             value = self._excess(self._length(self._damped(asked, found)))
             above = value > 0
             stale = 1.0 - 0.5 * (above == before).double() if step else torch.ones_like(value)
-            at_low, at_high = torch.where(above, at_low * stale, value), torch.where(above, value, at_high * stale)
+            at_low, at_high = (
+                torch.where(above, at_low * stale, value),
+                torch.where(above, value, at_high * stale),
+            )
             low, high = torch.where(above, low, found), torch.where(above, found, high)
             before = above
         return self._damped(asked, found)

@@ -111,7 +111,8 @@ class TorchMachine:
             raise ValueError("no token to decode")
         if self._length + len(tokens) > self.info.context:
             raise ContextFull(
-                f"The window of {self.info.context} tokens is full.", "Start a new conversation or shorten this one."
+                f"The window of {self.info.context} tokens is full.",
+                "Start a new conversation or shorten this one.",
             )
         shape = self._steering.shape()
         key = None if shape is None else (shape, self._adapters.shape())

@@ -32,11 +32,15 @@ def read_model(
         config = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         kind_of_model = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     except Exception as error:
-        raise ModelError(f"{path / 'config.json'} cannot be read: {first_line(error)}", "Get it again.") from error
+        raise ModelError(
+            f"{path / 'config.json'} cannot be read: {first_line(error)}", "Get it again."
+        ) from error
     if isinstance(kind_of_model, tuple | list):
         kind_of_model = kind_of_model[0]
     if kind_of_model is None or getattr(config, "is_encoder_decoder", False):
-        raise Unsupported(f"The model in {path} ({kind}) does not continue texts.", "Use a causal language model.")
+        raise Unsupported(
+            f"The model in {path} ({kind}) does not continue texts.", "Use a causal language model."
+        )
     text = config.get_text_config(decoder=True)
     capped = getattr(text, "attn_logit_softcapping", None) is not None
     plain = exact or capped or not getattr(kind_of_model, "_supports_sdpa", False)
@@ -52,9 +56,13 @@ def read_model(
             **({"device_map": {"": device}} if device.type == "cuda" else {}),
         )
     except torch.cuda.OutOfMemoryError as error:
-        raise EngineError("The model does not fit into the card's memory.", "Load it with device cpu.") from error
+        raise EngineError(
+            "The model does not fit into the card's memory.", "Load it with device cpu."
+        ) from error
     except Exception as error:
-        raise ModelError(f"The model in {path} cannot be loaded: {first_line(error)}", "Get the folder again.") from error
+        raise ModelError(
+            f"The model in {path} cannot be loaded: {first_line(error)}", "Get the folder again."
+        ) from error
     for fault in ("missing_keys", "mismatched_keys"):
         names = sorted(map(str, report.get(fault) or ()))
         if names:

@@ -33,7 +33,12 @@ class Reader:
         self._device = device
 
     def activations(
-        self, texts: Sequence[tuple[list[int], slice]], layers: Sequence[int], *, mean: bool, progress: Progress
+        self,
+        texts: Sequence[tuple[list[int], slice]],
+        layers: Sequence[int],
+        *,
+        mean: bool,
+        progress: Progress,
     ) -> FloatArray:
         """Shape (texts, layers, width): of each text the last or the mean of the positions in its slice."""
         found = np.empty((len(texts), len(layers), self._anatomy.width), dtype=np.float32)
@@ -44,9 +49,7 @@ class Reader:
             spans = [range(len(texts[n][0]))[texts[n][1]] for n in batch]
             shares = self._shares(spans, max(map(len, tokens)), mean=mean)
 
-            def see(
-                layer: int, states: Tensor, batch: list[int] = batch, shares: Tensor = shares
-            ) -> None:
+            def see(layer: int, states: Tensor, batch: list[int] = batch, shares: Tensor = shares) -> None:
                 rows = torch.bmm(shares, states.float()).squeeze(1).cpu().numpy()
                 for place in places[layer]:
                     found[batch, place] = rows

@@ -54,9 +54,7 @@ def choose_context(request: LoadRequest, config: Any) -> tuple[int, int, tuple[s
     return context, trained, (f"The model was trained on {trained} positions; beyond them it may ramble.",)
 
 
-def check_memory(
-    anatomy: Anatomy, additive: torch.dtype | None, context: int, device: torch.device
-) -> None:
+def check_memory(anatomy: Anatomy, additive: torch.dtype | None, context: int, device: torch.device) -> None:
     """Refuses a window whose cache cannot fit, before the system starts to swap or to kill."""
     trial = Store(len(anatomy.layers), 1)
     Decoder(anatomy, trial, Masks(anatomy.windows, 1, device, additive), device).run([0], 0, None)

@@ -106,7 +106,10 @@ class _EnoughError(Exception):
 
 
 def watch(
-    layers: Sequence[nn.Module], wanted: Sequence[int], see: Callable[[int, Tensor], None], run: Callable[[], Any]
+    layers: Sequence[nn.Module],
+    wanted: Sequence[int],
+    see: Callable[[int, Tensor], None],
+    run: Callable[[], Any],
 ) -> None:
     """Runs a pass, shows each wanted layer's output to `see`, and stops after the last of them."""
     last = max(wanted)

@@ -89,12 +89,17 @@ def _load(folder: Path) -> Any:
 
     names = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
     if not any((folder / name).is_file() for name in names):
-        raise ModelError(f"{folder} holds no tokenizer.", "Get the whole folder of the model, tokenizer.json too.")
+        raise ModelError(
+            f"{folder} holds no tokenizer.", "Get the whole folder of the model, tokenizer.json too."
+        )
     try:
-        found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
+        found = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_fast=True
+        )
     except Exception as error:
         raise ModelError(
-            f"The tokenizer in {folder} cannot be read: {first_line(error)}", "It needs a tokenizer.json; get the folder again."
+            f"The tokenizer in {folder} cannot be read: {first_line(error)}",
+            "It needs a tokenizer.json; get the folder again.",
         ) from error
     if not getattr(found, "is_fast", False):
         raise ModelError(
