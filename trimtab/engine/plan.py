@@ -68,6 +68,10 @@ class Plan:
         return bool(self.shifts or self.raises or self.adapters or self.tunes)
 
 
+NOTHING = Plan(fingerprint="")
+"""Steers nothing."""
+
+
 def make_plan(
     program: Program,
     phase: Phase,
