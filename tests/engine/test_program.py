@@ -82,7 +82,10 @@ def impossible(text: str, make: Callable[[], object]) -> Any:
         impossible("between 0 and 1", lambda: Gate(probe=probe(), layer=0, threshold=1.2)),
         impossible("at least one probe", lambda: Raise(layer=0, probes=(), targets=())),
         impossible("must be as many", lambda: Raise(layer=0, probes=(probe(),), targets=(1, 2))),
-        impossible("A target is nan", lambda: Raise(layer=0, probes=(probe(),), targets=(float("nan"),))),
+        impossible(
+            "One of a Raise's targets is nan",
+            lambda: Raise(layer=0, probes=(probe(),), targets=(float("nan"),)),
+        ),
         impossible("below zero", lambda: Raise(layer=0, probes=(probe(),), targets=(1,), strengths=(-1,))),
         impossible("above zero", lambda: Raise(layer=0, probes=(probe(),), targets=(1,), cap=0)),
         impossible(
@@ -102,7 +105,7 @@ def impossible(text: str, make: Callable[[], object]) -> Any:
         impossible("Preface is empty", lambda: Preface(text=" ")),
         impossible("unsafe name", lambda: AdapterFile(name="../x.gguf", digest="a" * 64)),
         impossible("no SHA-256", lambda: AdapterFile(name="x.gguf", digest="abc")),
-        impossible("scope is prompt, reply or all", lambda: Preface(text="a", scope="some")),  # type: ignore[arg-type]
+        impossible("scope is prompt or reply or all", lambda: Preface(text="a", scope="some")),  # type: ignore[arg-type]
         impossible(
             "mixes vectors",
             lambda: Program(
@@ -183,6 +186,11 @@ def test_where_an_adapter_lies_is_no_part_of_it() -> None:
 
 def test_one_and_one_point_zero_are_one_program() -> None:
     assert Shift(layer=0, vector=array(1), scale=1) == Shift(layer=0, vector=array(1), scale=1.0)
+
+
+def test_numbers_from_numpy_are_numbers() -> None:
+    shift = Shift(layer=np.int64(1), vector=array(1), scale=np.float32(2))  # type: ignore[arg-type]
+    assert shift == Shift(layer=1, vector=array(1), scale=2.0)
 
 
 def test_an_array_cannot_be_changed() -> None:

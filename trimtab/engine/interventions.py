@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 from msgspec.structs import force_setattr
 
+from trimtab.engine.parts import Array, Part
 from trimtab.errors import ProgramError
 
 Scope = Literal["prompt", "reply", "all"]
@@ -22,56 +20,6 @@ MAX_ROWS_PER_LAYER = 64
 """How many probes may be raised together at one layer; the native kernel's tables are this long."""
 
 
-class Array:
-    """A read-only float32 vector that knows the hash of its content."""
-
-    __slots__ = ("digest", "values")
-
-    def __init__(self, values: npt.ArrayLike, *, digest: str | None = None) -> None:
-        array = np.array(values, dtype=np.float32, order="C")
-        if array.ndim != 1 or array.size == 0:
-            raise ProgramError(f"A steering vector has one dimension, this one has shape {array.shape}.")
-        if not np.isfinite(array).all():
-            raise ProgramError("A steering vector holds NaN or infinity.", "Rebuild or re-import it.")
-        array.setflags(write=False)
-        found = hashlib.sha256(array.astype("<f4", copy=False).tobytes()).hexdigest()
-        if digest is not None and digest != found:
-            raise ProgramError(f"An array announced as {digest[:12]} hashes to {found[:12]}.")
-        self.values: npt.NDArray[np.float32] = array
-        self.digest = found
-
-    @property
-    def width(self) -> int:
-        return int(self.values.size)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Array) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __repr__(self) -> str:
-        return f"Array(width={self.width}, digest={self.digest[:12]})"
-
-    @classmethod
-    def of(cls, values: Array | npt.ArrayLike) -> Array:
-        return values if isinstance(values, Array) else cls(values)
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, eq=False):
-    """Frozen, serialisable, equal by content."""
-
-    def anonymous(self) -> Self:
-        """The same without anything that is true only of this machine."""
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and encode(self) == encode(other)
-
-    def __hash__(self) -> int:
-        return hash(encode(self))
-
-
 class Probe(Part, frozen=True, kw_only=True):
     """A linear probe `P(e) = sigmoid(w·e + b)`."""
 
@@ -79,8 +27,7 @@ class Probe(Part, frozen=True, kw_only=True):
     bias: float = 0.0
 
     def __post_init__(self) -> None:
-        force_setattr(self, "weight", Array.of(self.weight))
-        _settle(self, bias="A probe's bias")
+        super().__post_init__()
         if not self.weight.values.any():
             raise ProgramError("A probe's weights are all zero: it points nowhere.")
 
@@ -99,8 +46,8 @@ class Gate(Part, frozen=True, kw_only=True):
     """Read the message bare, or inside the chat template."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _layer(self.layer)
-        _settle(self, threshold="A gate's threshold")
         if not 0.0 <= self.threshold <= 1.0:
             raise ProgramError(f"A gate's threshold lies between 0 and 1, not at {self.threshold}.")
 
@@ -112,10 +59,6 @@ class _Intervention(Part, frozen=True, kw_only=True):
     """What the user calls it: shown in receipts and errors."""
 
     name: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        if self.scope not in ("prompt", "reply", "all"):
-            raise ProgramError(f"A scope is prompt, reply or all, not {self.scope!r}.")
 
     @property
     def title(self) -> str:
@@ -134,8 +77,6 @@ class Shift(_Intervention, tag="shift", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         _layer(self.layer)
-        force_setattr(self, "vector", Array.of(self.vector))
-        _settle(self, scale="A shift's scale")
 
 
 class Raise(_Intervention, tag="raise", frozen=True, kw_only=True):
@@ -160,10 +101,8 @@ class Raise(_Intervention, tag="raise", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         _layer(self.layer)
-        force_setattr(self, "probes", tuple(self.probes))
-        force_setattr(self, "targets", tuple(float(target) for target in self.targets))
-        strengths = tuple(float(s) for s in self.strengths) or (1.0,) * len(self.probes)
-        force_setattr(self, "strengths", strengths)
+        if not self.strengths:
+            force_setattr(self, "strengths", (1.0,) * len(self.probes))
         if not self.probes:
             raise ProgramError("A Raise needs at least one probe.")
         if not len(self.probes) == len(self.targets) == len(self.strengths):
@@ -173,20 +112,13 @@ class Raise(_Intervention, tag="raise", frozen=True, kw_only=True):
             )
         if len({probe.weight.width for probe in self.probes}) > 1:
             raise ProgramError("The probes of a Raise differ in width: they belong to different models.")
-        for target in self.targets:
-            _finite("A target", target)
         for strength in self.strengths:
-            _finite("A strength", strength)
             if strength < 0:
                 raise ProgramError(
                     f"A strength of {strength} is below zero.", "To suppress a value, use Probe.opposed()."
                 )
-        if self.policy not in ("token", "prompt"):
-            raise ProgramError(f"A policy is token or prompt, not {self.policy!r}.")
-        if self.cap is not None:
-            _settle(self, cap="A cap")
-            if self.cap <= 0:
-                raise ProgramError(f"A cap on the shift must be above zero, not {self.cap}.")
+        if self.cap is not None and self.cap <= 0:
+            raise ProgramError(f"A cap on the shift must be above zero, not {self.cap}.")
 
 
 class Anchors(Part, frozen=True, kw_only=True):
@@ -199,18 +131,18 @@ class Anchors(Part, frozen=True, kw_only=True):
     negative_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for side in ("positive", "negative"):
-            tokens = tuple(int(token) for token in getattr(self, side))
-            weights = tuple(float(w) for w in getattr(self, f"{side}_weights")) or (1.0,) * len(tokens)
+            tokens: tuple[int, ...] = getattr(self, side)
+            weights: tuple[float, ...] = getattr(self, f"{side}_weights") or (1.0,) * len(tokens)
             if any(token < 0 for token in tokens):
                 raise ProgramError(f"The {side} anchors hold a negative token id.")
             if len(set(tokens)) != len(tokens):
                 raise ProgramError(f"The {side} anchors name a token twice.", "Weigh it instead.")
             if len(weights) != len(tokens):
                 raise ProgramError(f"{len(tokens)} {side} anchors have {len(weights)} weights.")
-            if any(not math.isfinite(w) or w <= 0 for w in weights):
+            if any(weight <= 0 for weight in weights):
                 raise ProgramError(f"The {side} anchors' weights must be above zero.")
-            force_setattr(self, side, tokens)
             force_setattr(self, f"{side}_weights", weights)
         if not self.positive and not self.negative:
             raise ProgramError("Anchors need at least one word.")
@@ -240,7 +172,6 @@ class Tune(_Intervention, tag="tune", frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _settle(self, step="A step", penalty="A penalty")
         if self.scope == "prompt":
             raise ProgramError("A Tune acts where the reply is predicted: its scope is reply or all.")
         if self.step <= 0:
@@ -254,17 +185,6 @@ class Tune(_Intervention, tag="tune", frozen=True, kw_only=True):
                 f"step x penalty is {self.step * self.penalty:g}: at 1 and above the steps diverge.",
                 "Lower one of the two.",
             )
-        if self.hold is not None:
-            _settle(self, hold="A hold")
-        for field, allowed in (
-            ("objective", ("phi", "logodds")),
-            ("site", ("normed", "prenorm")),
-            ("solver", ("auto", "gradient")),
-        ):
-            if getattr(self, field) not in allowed:
-                raise ProgramError(
-                    f"A Tune's {field} is {' or '.join(allowed)}, not {getattr(self, field)!r}."
-                )
         if self.objective == "logodds" and not (self.anchors.positive and self.anchors.negative):
             raise ProgramError("The log-odds objective needs anchors on both sides.")
 
@@ -283,7 +203,13 @@ class AdapterFile(Part, frozen=True, kw_only=True):
     """Where it lies on this machine; no part of its identity, and empty on the wire."""
 
     def __post_init__(self) -> None:
-        if not self.name or self.name != Path(self.name).name or self.name in (".", ".."):
+        super().__post_init__()
+        if (
+            not self.name
+            or "\0" in self.name
+            or self.name != Path(self.name).name
+            or self.name in (".", "..")
+        ):
             raise ProgramError(f"An adapter's file has an unsafe name: {self.name!r}.")
         if len(self.digest) != 64 or set(self.digest) - set("0123456789abcdef"):
             raise ProgramError(f"An adapter's file has a digest that is no SHA-256: {self.digest!r}.")
@@ -302,8 +228,6 @@ class Adapter(_Intervention, tag="adapter", frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _settle(self, scale="An adapter's scale")
-        force_setattr(self, "files", tuple(self.files))
         if not self.files or len({file.name for file in self.files}) != len(self.files):
             raise ProgramError("An adapter needs files, each name once.")
 
@@ -357,6 +281,9 @@ class Watch(Part, frozen=True, kw_only=True):
     probe: Probe
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.name:
+            raise ProgramError("A watched probe needs a name.")
         _layer(self.layer)
 
 
@@ -384,35 +311,9 @@ def adapter_files(path: Path) -> tuple[AdapterFile, ...]:
     )
 
 
-def encode(value: Part) -> bytes:
-    """The canonical bytes of a program or a part of it: arrays by hash, no path of this machine."""
-    return _encoder.encode(value.anonymous())
-
-
-def _encode_array(value: object) -> str:
-    if isinstance(value, Array):
-        return value.digest
-    raise TypeError(f"cannot encode {type(value).__name__}")
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array, order="deterministic")
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _finite(what: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise ProgramError(f"{what} is {value}: it must be a finite number.")
-    return float(value)
-
-
-def _settle(owner: Part, **fields: str) -> None:
-    """Makes each named field a finite float, so that 1 and 1.0 are one program."""
-    for field, what in fields.items():
-        force_setattr(owner, field, _finite(what, getattr(owner, field)))
 
 
 def _layer(layer: int) -> None:

@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from trimtab.engine.interventions import (
     MAX_ROWS_PER_LAYER,
     Adapter,
     AdapterFile,
     Anchors,
-    Array,
     Gate,
     Intervention,
-    Part,
     Preface,
     Probe,
     Raise,
@@ -25,8 +22,8 @@ from trimtab.engine.interventions import (
     Shift,
     Tune,
     Watch,
-    encode,
 )
+from trimtab.engine.parts import Array, Part, encode
 from trimtab.errors import ProgramError
 
 __all__ = [
@@ -42,8 +39,7 @@ class Program(Part, frozen=True, kw_only=True):
     watches: tuple[Watch, ...] = ()
 
     def __post_init__(self) -> None:
-        force_setattr(self, "interventions", tuple(self.interventions))
-        force_setattr(self, "watches", tuple(self.watches))
+        super().__post_init__()
         widths = {array.width for array in self.arrays().values()}
         if len(widths) > 1:
             raise ProgramError(
@@ -53,6 +49,10 @@ class Program(Part, frozen=True, kw_only=True):
         names = [watch.name for watch in self.watches]
         if len(set(names)) != len(names):
             raise ProgramError("Two watched probes share a name.")
+        sets: dict[str, Anchors] = {}
+        for item in self.interventions:
+            if isinstance(item, Tune) and sets.setdefault(item.anchors.name, item.anchors) != item.anchors:
+                raise ProgramError(f"Two anchor sets share the name {item.anchors.name!r}.", "Rename one.")
         rows: dict[int, int] = {}
         for item in self.interventions:
             if isinstance(item, Raise):
