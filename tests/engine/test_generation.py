@@ -117,9 +117,7 @@ def test_the_text_of_the_events_is_the_text_of_the_tokens(engine: MachineEngine)
 def test_logprobs_are_those_that_scoring_finds(engine: MachineEngine) -> None:
     prompt = engine.tokenize(PROMPT, bos=True)
     tokens, _ = run(engine, ask())
-    [found] = engine.machine.score(
-        [(prompt, [token.id for token in tokens])], _plain_plan(), lambda fraction: True
-    )
+    [found] = engine.machine.score([(prompt, [token.id for token in tokens])], lambda fraction: True)
     np.testing.assert_allclose([token.logprob for token in tokens], found, atol=1e-4)
 
 
@@ -490,9 +488,3 @@ def test_a_small_piece_reports_more_progress(
     events = [event for event in engine.generate(ask()) if isinstance(event, Prefill)]
     assert [event.done for event in events] == sorted({event.done for event in events})
     assert len(events) > 3 and events[-1].done == events[-1].total
-
-
-def _plain_plan() -> Any:
-    from trimtab.engine.plan import Plan
-
-    return Plan(fingerprint="")

@@ -117,10 +117,8 @@ class Machine(Protocol):
         last or the mean of the positions in its slice."""
         ...
 
-    def score(
-        self, pairs: Sequence[tuple[list[int], list[int]]], plan: Plan, progress: Progress
-    ) -> list[FloatArray]:
-        """For each (context, continuation) the log-probability of each token of the continuation."""
+    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
+        """For each (context, continuation) the log-probability of each token of the continuation, unsteered."""
         ...
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray: ...

@@ -21,7 +21,7 @@ def score_pairs(engine: MachineEngine, request: ScoreRequest, progress: Progress
     program = request.program
     pairs = [_tokens(engine, program, context, continuation) for context, continuation in request.pairs]
     if not program.gates() and not program.interventions:
-        return engine.machine.score(pairs, Plan(fingerprint=""), progress)
+        return engine.machine.score(pairs, progress)
     results = []
     for number, (pair, (context, _)) in enumerate(zip(pairs, request.pairs, strict=True)):
         scores = engine.gates.scores(program.gates(), context)

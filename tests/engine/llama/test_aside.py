@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engine.llama.support import NOTHING, captured, fresh, plan_of, raises, shifts
+from tests.engine.llama.support import captured, fresh, plan_of, raises, shifts
 from tests.tiny import TinyModel
 from tests.tiny.bare import BareLlama
 from trimtab.engine.contract import ActivationRequest
@@ -46,7 +46,7 @@ def test_reading_beside_it_leaves_the_chat_alone(machine: LlamaMachine, tokens: 
     machine.decode(tokens[:10])
     machine.activations(list(zip(TEXTS, SLICES, strict=True)), request((1, 3), "mean"), lambda fraction: True)
     machine.state_at_end(tokens, [1])
-    machine.score([([5, 6], [7, 8])], NOTHING, lambda fraction: True)
+    machine.score([([5, 6], [7, 8])], lambda fraction: True)
     np.testing.assert_allclose(machine.decode(tokens[10:]), expected, atol=2e-5)
 
 
@@ -66,13 +66,13 @@ def test_readings_of_the_chat_outlast_what_is_read_beside_it(
 ) -> None:
     fresh(machine, plan_of(*shifts(machine, [1])), tokens)
     machine.state_at_end(tokens, [1])
-    machine.score([([5, 6], [7, 8])], plan_of(*shifts(machine, [2])), lambda fraction: True)
+    machine.score([([5, 6], [7, 8])], lambda fraction: True)
     assert list(machine.readings().moved) == [0, len(tokens), 0, 0]
 
 
 def test_scores_are_the_log_softmax_of_a_full_decode(tiny_llama: TinyModel, machine: LlamaMachine) -> None:
     pairs = [([5, 6, 7], [8]), (list(range(9, 60)), list(range(60, 90))), ([1], [2, 3, 4, 5])]
-    found = machine.score(pairs, NOTHING, lambda fraction: True)
+    found = machine.score(pairs, lambda fraction: True)
     with BareLlama(tiny_llama.gguf) as bare:
         for row, (context, continuation) in zip(found, pairs, strict=True):
             logits = bare.logits([*context, *continuation])[len(context) - 1 : -1].astype(np.float64)
@@ -80,13 +80,11 @@ def test_scores_are_the_log_softmax_of_a_full_decode(tiny_llama: TinyModel, mach
             np.testing.assert_allclose(row, expected[np.arange(len(continuation)), continuation], atol=2e-5)
 
 
-def test_scores_follow_a_plan(machine: LlamaMachine) -> None:
-    plan = plan_of(*shifts(machine, [1, 3]))
-    context, continuation = [5, 6, 7], [8, 9]
-    (found,) = machine.score([(context, continuation)], plan, lambda fraction: True)
-    for at, token in enumerate(continuation):
-        logits = fresh(machine, plan, context + continuation[:at]).astype(np.float64)
-        assert found[at] == pytest.approx(logits[token] - np.log(np.exp(logits).sum()), abs=2e-5)
+def test_scores_are_unsteered_whatever_is_installed(machine: LlamaMachine) -> None:
+    pair = [5, 6, 7], [8, 9]
+    (plain,) = machine.score([pair], lambda fraction: True)
+    fresh(machine, plan_of(*shifts(machine, [1, 3]), *raises(machine, [2])), [5, 6])
+    np.testing.assert_allclose(machine.score([pair], lambda fraction: True)[0], plain, atol=2e-5)
 
 
 def test_a_long_text_puts_the_chat_away_and_brings_it_back(tiny_llama: TinyModel, opener: Opener) -> None:

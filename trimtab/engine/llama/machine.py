@@ -175,10 +175,8 @@ class LlamaMachine:
         with self._steering.paused():
             return self._parts.aside.states(texts, request.layers, request.positions, progress)
 
-    def score(
-        self, pairs: Sequence[tuple[list[int], list[int]]], plan: Plan, progress: Progress
-    ) -> list[FloatArray]:
-        with self._steering.instead(plan):
+    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
+        with self._steering.paused():
             return self._parts.aside.scores(pairs, progress)
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:

@@ -106,17 +106,6 @@ class Steering:
             self._rows = self._outputs = 0
             self._held = held
 
-    @contextmanager
-    def instead(self, plan: Plan) -> Iterator[None]:
-        """Meanwhile another plan; the first and its readings come back afterwards."""
-        before, held = self._plan, self.readings()
-        try:
-            self.install(plan)
-            yield
-        finally:
-            self.install(before)
-            self._held = held
-
     def _constant(self, plan: Plan) -> dict[int, FloatArray]:
         """The shifts at layers where nothing is measured, which so need no hook."""
         measured = {*plan.raises, *(watch.layer for watch in plan.watches)}

@@ -60,7 +60,6 @@ class TorchMachine:
         self._tuner = Tuner(parts.anatomy)
         self._reader = Reader(parts.anatomy, parts.masks, info.context, parts.device)
         self._length = 0
-        self._plan = _UNSTEERED
         self._tunes: tuple[Tune, ...] = ()
         self._wanted: Callable[[], bool] | None = None
 
@@ -102,7 +101,6 @@ class TorchMachine:
             raise Unsupported(reason)
         self._adapters.install(plan.adapters)
         self._hooks.install(plan)
-        self._plan = plan
         self._tunes = tuple(tune for tune in plan.tunes if not tune.linear)
         self._decoder.keep_last = bool(self._tunes)
 
@@ -174,16 +172,9 @@ class TorchMachine:
                 texts, request.layers, mean=request.positions == "mean", progress=self._both(progress)
             )
 
-    def score(
-        self, pairs: Sequence[tuple[list[int], list[int]]], plan: Plan, progress: Progress
-    ) -> list[FloatArray]:
-        """All of the plan's tunes are done here, the linear ones by their steps."""
-        before = self._plan
-        self.install(plan)
-        try:
-            return self._reader.score(pairs, plan.tunes, self._tuner, self._both(progress))
-        finally:
-            self.install(before)
+    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
+        with self._aside():
+            return self._reader.score(pairs, self._both(progress))
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
         chosen = torch.tensor(list(tokens), dtype=torch.long, device=self._device)

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from trimtab.engine.contract import FloatArray, Progress
-from trimtab.engine.program import Tune
 from trimtab.engine.torch.families import Anatomy
 from trimtab.engine.torch.masks import Masks
 from trimtab.engine.torch.steering import watch
-from trimtab.engine.torch.tuning import Tuner
 from trimtab.errors import Cancelled, ContextFull
 
 _TOKENS = 4096
@@ -60,24 +58,17 @@ class Reader:
             self._tell(progress, done / len(texts))
         return found
 
-    def score(
-        self,
-        pairs: Sequence[tuple[list[int], list[int]]],
-        tunes: Sequence[Tune],
-        tuner: Tuner,
-        progress: Progress,
-    ) -> list[FloatArray]:
+    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
         """For each (context, continuation) the log-probability of each token of the continuation."""
         found: list[FloatArray] = [np.empty(0, dtype=np.float32)] * len(pairs)
         done = 0
         for batch in self._batches([context + after for context, after in pairs], progress):
             texts = [pairs[n][0] + pairs[n][1] for n in batch]
-            last, normed = self._ends(texts)
+            normed = self._pass(texts)
             for row, number in enumerate(batch):
                 context, after = pairs[number]
                 at = slice(len(context) - 1, len(context) - 1 + len(after))
-                states = tuner.normed(last[row, at], normed[row, at], tunes) if tunes else normed[row, at]
-                found[number] = self._log_probabilities(states, after)
+                found[number] = self._log_probabilities(normed[row, at], after)
             done += len(batch)
             self._tell(progress, done / len(pairs))
         return found
@@ -93,16 +84,6 @@ class Reader:
                 parts.append(chosen - logits.logsumexp(1))
             found: FloatArray = torch.cat(parts).cpu().numpy()
         return found
-
-    def _ends(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """The states before the final norm and after it, at every position."""
-        seen: list[Tensor] = []
-        handle = self._anatomy.norm.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-        try:
-            normed = self._pass(texts)
-        finally:
-            handle.remove()
-        return seen[0], normed
 
     @torch.inference_mode()
     def _pass(self, texts: Sequence[Sequence[int]]) -> Tensor:
