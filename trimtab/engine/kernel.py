@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from trimtab.engine.joint import JointSolver
 from trimtab.engine.machine import Readings
-from trimtab.engine.plan import Plan
+from trimtab.engine.plan import NOTHING, Plan
 from trimtab.engine.program import MAX_ROWS_PER_LAYER
 
 FloatArray = npt.NDArray[np.float32]
@@ -33,7 +33,7 @@ class Kernel:
         self.layers = layers
         self.width = width
         self.library = library() if native else None
-        self._plan = Plan(fingerprint="")
+        self._plan = NOTHING
         self._active: tuple[int, ...] = ()
         self._solvers: dict[int, JointSolver] = {}
         self._watches: dict[int, _Watches] = {}

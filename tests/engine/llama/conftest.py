@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.engine.llama.support import NOTHING, TEXT, open_machine
+from tests.engine.llama.support import TEXT, open_machine
 from tests.tiny import TinyModel
 from trimtab.engine.llama.machine import LlamaMachine
+from trimtab.engine.plan import NOTHING
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,6 @@ from trimtab.engine.plan import Plan, make_plan
 from trimtab.engine.program import Array, Intervention, Probe, Program, Raise, Shift, Watch
 
 FloatArray = npt.NDArray[np.float32]
-NOTHING = Plan(fingerprint="")
 TEXT = "The keeper of the light walked down to the harbour, for the boats were late and the sea was rising."
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.llama.support import NOTHING, fresh, plan_of
+from tests.engine.llama.support import fresh, plan_of
 from tests.tiny import TinyAdapter, TinyModel, tiny_lora
 from tests.tiny.bare import BareLlama
 from trimtab.engine.interventions import Adapter, adapter_files
 from trimtab.engine.llama.machine import LlamaMachine
+from trimtab.engine.plan import NOTHING
 from trimtab.errors import ProgramError
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.llama.support import NOTHING, TEXT, fresh, plan_of, shifts
+from tests.engine.llama.support import TEXT, fresh, plan_of, shifts
 from tests.tiny import TinyModel, make
 from tests.tiny.bare import BareLlama
 from trimtab.engine.llama.machine import LlamaMachine
+from trimtab.engine.plan import NOTHING
 from trimtab.errors import Cancelled, ContextFull, Unsupported
 
 Opener = Callable[..., LlamaMachine]

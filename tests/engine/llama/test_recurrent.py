@@ -9,11 +9,12 @@ import gguf
 import numpy as np
 import pytest
 
-from tests.engine.llama.support import NOTHING, captured, fresh, plan_of, shifts
+from tests.engine.llama.support import captured, fresh, plan_of, shifts
 from tests.tiny import tokenizer
 from tests.tiny.families import FAMILIES
 from trimtab.engine.contract import ActivationRequest
 from trimtab.engine.llama.machine import LlamaMachine
+from trimtab.engine.plan import NOTHING
 from trimtab.errors import Unsupported
 
 TEXT = list(range(5, 40))

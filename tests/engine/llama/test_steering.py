@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.engine.llama.support import (
-    NOTHING,
     captured,
     draw,
     fresh,
@@ -21,6 +20,7 @@ from tests.engine.llama.support import (
 from tests.tiny import TinyModel, quantise
 from trimtab.engine.joint import raise_joint
 from trimtab.engine.llama.machine import LlamaMachine
+from trimtab.engine.plan import NOTHING
 from trimtab.engine.program import Array, Probe, Shift, Watch
 
 Opener = Callable[..., LlamaMachine]

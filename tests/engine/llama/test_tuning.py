@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engine.llama.support import NOTHING, captured, draw, fresh, plan_of, rewrite, shifts
+from tests.engine.llama.support import captured, draw, fresh, plan_of, rewrite, shifts
 from tests.tiny import TinyModel, make, quantise
 from trimtab.engine.gguf_file import open_gguf
 from trimtab.engine.llama.machine import LlamaMachine
+from trimtab.engine.plan import NOTHING
 from trimtab.engine.program import Anchors, Tune
 from trimtab.errors import EngineError
 

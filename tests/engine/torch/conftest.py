@@ -13,6 +13,7 @@ import torch
 from tests.engine.torch.support import open_machine
 from tests.tiny import TinyModel
 from tests.tiny.tokenizer import VOCABULARY
+from trimtab.engine.plan import NOTHING
 from trimtab.engine.torch.machine import TorchMachine
 
 SMALL: dict[str, Any] = {
@@ -64,9 +65,7 @@ def torch_llama(tiny_llama: TinyModel) -> TorchMachine:
 
 @pytest.fixture
 def llama(torch_llama: TorchMachine) -> TorchMachine:
-    from trimtab.engine.plan import Plan
-
-    torch_llama.install(Plan(fingerprint=""))
+    torch_llama.install(NOTHING)
     torch_llama.cut(0)
     torch_llama.interrupt(None)
     return torch_llama

@@ -14,7 +14,7 @@ from trimtab.engine.kernel import Kernel
 from trimtab.engine.llama.control import ControlVector
 from trimtab.engine.llama.forward import Forward
 from trimtab.engine.llama.hook import Hook, Mode, Seen
-from trimtab.engine.plan import Plan
+from trimtab.engine.plan import NOTHING, Plan
 from trimtab.errors import Unsupported
 
 ASIDE = 1
@@ -168,7 +168,7 @@ def _control_vector_works(
     finally:
         hook.mode = Mode.IDLE
         control.clear()
-        kernel.install(Plan(fingerprint=""))
+        kernel.install(NOTHING)
         hook.capture((), 0)
     hooked, built_in = states
     return all(

@@ -16,12 +16,10 @@ from trimtab.engine.llama.hook import Hook, Mode
 from trimtab.engine.llama.sites import Sites
 from trimtab.engine.llama.tuning import StateTuner
 from trimtab.engine.machine import Readings
-from trimtab.engine.plan import Plan
+from trimtab.engine.plan import NOTHING, Plan
 
 _RESTED = 8
 """After so many decodes under one plan its constant shifts move to the control vector."""
-
-NOTHING = Plan(fingerprint="")
 
 
 class Steering:

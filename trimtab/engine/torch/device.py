@@ -12,7 +12,7 @@ from torch import Tensor
 from trimtab.engine.contract import FloatArray
 from trimtab.engine.kernel import Kernel
 from trimtab.engine.machine import Readings
-from trimtab.engine.plan import Plan
+from trimtab.engine.plan import NOTHING, Plan
 from trimtab.engine.program import MAX_ROWS_PER_LAYER
 from trimtab.engine.torch.joint import MOST_ROWS, JointBuffers, capacity
 
@@ -31,7 +31,7 @@ class DeviceSteering:
     def __init__(self, layers: int, width: int, device: torch.device, kernel: Kernel) -> None:
         self._layers, self._width, self._device = layers, width, device
         self._kernel = kernel
-        self._plan = Plan(fingerprint="")
+        self._plan = NOTHING
         self._shifts = torch.zeros((layers, width), device=device)
         self._deltas = torch.zeros((layers, width), device=device)
         self._joints: dict[tuple[int, int], JointBuffers] = {}
