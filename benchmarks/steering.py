@@ -23,6 +23,7 @@ from benchmarks.random_model import random_llama, random_llama_folder
 from benchmarks.timing import Block, Clock, interleave, ratio
 from trimtab.engine.contract import GenerateRequest, LoadRequest, ModelInfo, Sampling, Token
 from trimtab.engine.generation import MachineEngine
+from trimtab.engine.plan import make_plan
 from trimtab.engine.program import EMPTY, Anchors, Array, Probe, Program, Raise, Shift, Tune
 
 PROMPT = "Tell me about the sea and the ships that sail on it. "
@@ -136,15 +137,12 @@ def _torch(folder: Path, *, threads: int, rounds: int, clock: Clock, suffix: str
 
 def _closed_form(engine: MachineEngine) -> float:
     """Seconds that the closed form adds to a token: timed by itself, as it is lost in a token's noise."""
-    [tune] = awot().interventions
-    assert isinstance(tune, Tune)
     logits = np.random.default_rng(0).standard_normal(engine.info.vocabulary).astype(np.float32)
-    prepared = engine.linear_tune(tune)
+    tuner = engine.install(make_plan(awot(), "reply", open_gates={}))
     times = []
     for _ in range(500):
         started = time.perf_counter()
-        prepared.apply(logits)
-        engine.distinction(tune.anchors).phi(logits)
+        tuner.apply(logits)
         times.append(time.perf_counter() - started)
     return statistics.median(times)
 

@@ -39,5 +39,5 @@ def shared_engines(tiny_llama: TinyModel) -> Iterator[dict[str, MachineEngine]]:
 def engine(request: pytest.FixtureRequest, shared_engines: dict[str, MachineEngine]) -> MachineEngine:
     """Each engine over the tiny llama, with nothing in its cache."""
     found = shared_engines[request.param]
-    found.sequence.cut(0)
+    found.cache.cut(0)
     return found

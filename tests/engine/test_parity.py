@@ -95,6 +95,10 @@ PROGRAMS: dict[str, Callable[[Model], tuple[Intervention, ...]]] = {
     "raise half way": lambda m: m.raises(2, strengths=(0.5, 0.3)),
     "raise under a cap": lambda m: m.raises(4, cap=1.0),
     "raise by the prompt": lambda m: m.raises(2, policy="prompt"),
+    "raise of the prompt": lambda m: m.raises(2, scope="prompt"),
+    "raise by the prompt, of the prompt": lambda m: m.raises(2, policy="prompt", scope="prompt"),
+    "raise by the prompt, of the reply": lambda m: m.raises(2, policy="prompt", scope="reply"),
+    "raise behind a gate": lambda m: m.raises(2, gate=m.gate(0.0)),
     "raise of the reply": lambda m: m.raises(2, scope="reply"),
     "shift and raise": lambda m: (m.shift(1, 2.0), *m.raises(2)),
     "tune": lambda m: tune(),
@@ -106,6 +110,7 @@ PROGRAMS: dict[str, Callable[[Model], tuple[Intervention, ...]]] = {
     "tune the log-odds before the norm": lambda m: tune(objective="logodds", site="prenorm", step=0.2),
     "tune by gradient to hold": lambda m: tune(site="prenorm", step=0.2, steps=200, hold=1.0),
     "preface": lambda m: (Preface(text="You care about safety."),),
+    "preface in the user's turn": lambda m: (Preface(text="Be careful.", place="user"),),
     "open gate": lambda m: (m.shift(1, 2.0, gate=m.gate(0.0)),),
     "closed gate": lambda m: (m.shift(1, 2.0, gate=m.gate(1.0)),),
     "everything": lambda m: (m.shift(0, 1.0), *m.raises(3), *tune(), m.shift(2, 1.0, gate=m.gate(0.0))),
@@ -113,7 +118,7 @@ PROGRAMS: dict[str, Callable[[Model], tuple[Intervention, ...]]] = {
 
 
 def reply(engine: MachineEngine, program: Program) -> tuple[list[Token], Done]:
-    engine.sequence.cut(0)
+    engine.cache.cut(0)
     request = GenerateRequest(
         text=PROMPT, program=program, sampling=Sampling(temperature=0, max_tokens=TOKENS)
     )

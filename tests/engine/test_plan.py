@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from trimtab.engine.plan import make_plan, measured_layers, open_prefaces
+from trimtab.engine.plan import Measured, make_measuring_plan, make_plan, open_prefaces, prompt_probes
 from trimtab.engine.program import Anchors, Array, Gate, Preface, Probe, Program, Raise, Shift, Tune, Watch
 
 
@@ -77,18 +79,47 @@ def test_behind_a_closed_gate_nothing_acts() -> None:
     assert opened.steers and open_prefaces(gated, {GATE: True})
 
 
+def measured(seed: int) -> Measured:
+    return Measured(probes=frozenset([array(seed).digest]), shift=array(5).values)
+
+
+def prompt_raise(seed: int = 1, **fields: Any) -> Raise:
+    return Raise(layer=1, probes=(probe(seed),), targets=(1,), policy="prompt", **fields)
+
+
 def test_the_prompt_policy_adds_what_was_measured() -> None:
-    measured = program(Raise(layer=1, probes=(probe(1),), targets=(1,), policy="prompt"))
-    assert measured_layers(measured, {}) == {1}
-    assert 1 in make_plan(measured, "reply", open_gates={}, measuring=True).raises
-    plan = make_plan(measured, "prompt", open_gates={}, fixed={1: array(5).values})
+    asked = program(prompt_raise())
+    assert prompt_probes(asked, {}) == {1: measured(1).probes}
+    assert 1 in make_measuring_plan(asked, open_gates={}).raises
+    plan = make_plan(asked, "prompt", open_gates={}, measured={1: measured(1)})
     assert not plan.raises
     np.testing.assert_array_equal(plan.shifts[1], array(5).values)
 
 
 def test_what_was_measured_stays_within_the_scope() -> None:
-    measured = program(Raise(layer=1, probes=(probe(1),), targets=(1,), policy="prompt", scope="reply"))
-    assert not make_plan(measured, "prompt", open_gates={}, fixed={1: array(5).values}).shifts
+    asked = program(prompt_raise(scope="reply"))
+    assert not make_plan(asked, "prompt", open_gates={}, measured={1: measured(1)}).shifts
+
+
+def test_a_raise_of_the_prompt_alone_is_measured_all_the_same() -> None:
+    assert 1 in make_measuring_plan(program(prompt_raise(scope="prompt")), open_gates={}).raises
+
+
+def test_what_was_measured_for_another_probe_is_not_added() -> None:
+    assert not make_plan(program(prompt_raise(2)), "reply", open_gates={}, measured={1: measured(1)}).shifts
+
+
+def test_measuring_leaves_the_token_policy_out() -> None:
+    both = program(prompt_raise(1), Raise(layer=1, probes=(probe(2),), targets=(1,)))
+    assert make_measuring_plan(both, open_gates={}).raises[1].rows == 1
+
+
+def test_a_dropped_row_sets_no_cap() -> None:
+    dropped = Raise(layer=1, probes=(probe(1),), targets=(1,), strengths=(0,), cap=0.1)
+    plan = make_plan(
+        program(dropped, Raise(layer=1, probes=(probe(2),), targets=(1,))), "reply", open_gates={}
+    )
+    assert plan.raises[1].cap is None
 
 
 def test_a_plan_that_leaves_the_cache_alone_has_no_fingerprint() -> None:
@@ -116,9 +147,13 @@ def test_a_stronger_shift_is_another_fingerprint() -> None:
     assert weak != strong
 
 
-def test_a_zero_shift_steers_nothing() -> None:
-    plan = make_plan(program(Shift(layer=1, vector=array(1), scale=0)), "reply", open_gates={})
-    assert not plan.shifts and not plan.steers
+def test_what_does_nothing_is_nothing() -> None:
+    idle = program(
+        Shift(layer=1, vector=array(1), scale=0),
+        Raise(layer=1, probes=(probe(1),), targets=(1,), strengths=(0,)),
+    )
+    plan = make_plan(idle, "reply", open_gates={})
+    assert not plan.steers and plan.fingerprint == ""
 
 
 def test_layers_are_those_read_or_changed() -> None:

@@ -78,6 +78,7 @@ def impossible(text: str, make: Callable[[], object]) -> Any:
         impossible("one dimension", lambda: Array(np.ones((2, 2)))),
         impossible("Layer -1", lambda: Shift(layer=-1, vector=array(1))),
         impossible("must be a finite number", lambda: Shift(layer=0, vector=array(1), scale=float("inf"))),
+        impossible("no number any more", lambda: Shift(layer=0, vector=array(1), scale=1e39)),
         impossible("all zero", lambda: Probe(weight=Array(np.zeros(3)))),
         impossible("between 0 and 1", lambda: Gate(probe=probe(), layer=0, threshold=1.2)),
         impossible("at least one probe", lambda: Raise(layer=0, probes=(), targets=())),

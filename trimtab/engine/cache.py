@@ -19,7 +19,7 @@ class Reuse:
     """How many of these positions were computed under another program than they would be now."""
 
 
-class Sequence0:
+class ChatCache:
     """The chat's sequence in a machine, kept in step with what is decoded into it."""
 
     def __init__(self, machine: Machine) -> None:
@@ -65,6 +65,12 @@ class Sequence0:
             return
         kept = length if self._machine.cut(length) else 0
         del self._tokens[kept:], self._fingerprints[kept:]
+
+    def reset(self) -> None:
+        """Forgets all, as what was computed is not to be trusted."""
+        self._machine.reset()
+        self._tokens.clear()
+        self._fingerprints.clear()
 
     def slide(self, keep: int, drop: int) -> None:
         """Lets go of `drop` positions after the first `keep`."""

@@ -23,6 +23,11 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pass
 
 
+def _within(field: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise TrimtabError(f"{field} lies between {low:g} and {high:g}, not at {value}.")
+
+
 class Message(_Struct, frozen=True, kw_only=True):
     role: Role
     content: str
@@ -52,17 +57,12 @@ class Sampling(_Struct, frozen=True, kw_only=True):
             ("min_p", 0.0, 1.0),
             ("repeat_penalty", 0.01, 100.0),
             ("repeat_last", 0, 2**31),
+            ("seed", 0, 2**64 - 1),
+            ("max_tokens", 1, 2**31),
         ):
-            value = getattr(self, field)
-            if not low <= value <= high:
-                raise TrimtabError(f"{field} lies between {low:g} and {high:g}, not at {value}.")
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise TrimtabError(f"max_tokens is at least 1, not {self.max_tokens}.")
+            _within(field, getattr(self, field), low, high)
         if any(not stop for stop in self.stop):
             raise TrimtabError("A stop string is empty.", "Leave it out.")
-
-
-GREEDY = Sampling(temperature=0.0)
 
 
 class LoadRequest(_Struct, frozen=True, kw_only=True):
@@ -83,6 +83,12 @@ class LoadRequest(_Struct, frozen=True, kw_only=True):
     device: str | None = None
     native: bool = True
     """Use the compiled kernel; without it, or without a compiler's output, numpy does the same."""
+
+    def __post_init__(self) -> None:
+        _within("context", self.context, 1, 2**31 - 1)
+        _within("threads", self.threads, 1, 512)
+        _within("gpu_layers", self.gpu_layers, 0, 2**31 - 1)
+        _within("batch", self.batch, 1, 2**20)
 
 
 class ModelInfo(_Struct, frozen=True, kw_only=True):
@@ -191,7 +197,9 @@ class Steered(_Struct, tag="steered", frozen=True, kw_only=True):
     index: int
     fingerprint: str
     deferred: tuple[str, ...] = ()
-    """What in it is read before a reply and so waits for the next one."""
+    """What in it is read before a reply and so waits for the next one, or in the one before and so stays."""
+    failed: str = ""
+    """Why the program asked for could not be put in place: the one before goes on."""
 
 
 class GateScore(_Struct, frozen=True, kw_only=True):

@@ -14,13 +14,19 @@ from trimtab.engine.program import Anchors, Tune
 
 
 class Distinction:
-    """Reads phi of one anchor set: the mean logit of its positive tokens less that of its negative ones.
+    """What one anchor set is in one model: how phi is read, and which row over the vocabulary raises it.
 
-    Logits here are those before any soft cap and without the head's constant, so that phi is a linear
-    function of the final state, as in the paper.
+    phi is the mean logit of the positive tokens less that of the negative ones. Logits here are those
+    before any soft cap and without the head's constant, so that phi is linear in the final state, as in
+    the paper.
     """
 
     def __init__(self, machine: Machine, anchors: Anchors) -> None:
+        rows = machine.unembed(anchors.positive + anchors.negative)
+        count = len(anchors.positive)
+        direction = math.anchor_direction(
+            rows[:count], rows[count:], anchors.positive_weights, anchors.negative_weights
+        )
         self._tokens = np.array(anchors.positive + anchors.negative, dtype=np.int64)
         self._weights = np.concatenate(
             [_shares(anchors.positive_weights), -_shares(anchors.negative_weights)]
@@ -28,6 +34,8 @@ class Distinction:
         self._softcap = machine.softcap()
         bias = machine.head_bias()
         self._offset = 0.0 if bias is None else self.across(bias)
+        self.row = machine.head(direction.astype(np.float32))
+        """What a step of length 1 along the anchors' direction adds to the logits."""
 
     def across(self, logits: FloatArray) -> float:
         """The weighted difference of any row over the vocabulary."""
@@ -40,42 +48,57 @@ class Distinction:
         return float(self._weights @ values) - self._offset
 
 
-class LinearTune:
-    """A `Tune` whose whole effect is a multiple of one row over the vocabulary."""
+class LogitTuner:
+    """Carries out the linear tunes of one plan on logits, and reads the phi of all its anchor sets."""
 
-    def __init__(self, machine: Machine, tune: Tune) -> None:
-        anchors = tune.anchors
-        rows = machine.unembed(anchors.positive + anchors.negative)
-        direction = math.anchor_direction(
-            rows[: len(anchors.positive)],
-            rows[len(anchors.positive) :],
-            anchors.positive_weights,
-            anchors.negative_weights,
-        )
-        self.distinction = Distinction(machine, anchors)
-        self._row = machine.head(direction.astype(np.float32))
-        self._gain = self.distinction.across(self._row)
-        self._full = math.tune_factor(tune.step, tune.steps, tune.penalty)
-        self._hold = tune.hold
-        self._softcap = machine.softcap()
+    def __init__(self, tunes: Sequence[Tune], distinctions: Sequence[Distinction], softcap: float) -> None:
+        self._names = [tune.anchors.name for tune in tunes]
+        self._distinctions = list(distinctions)
+        self._softcap = softcap
+        self._hidden = any(not tune.linear for tune in tunes)
+        self._linear = [
+            (number, tune, math.tune_factor(tune.step, tune.steps, tune.penalty))
+            for number, tune in enumerate(tunes)
+            if tune.linear
+        ]
+        self._gains = [
+            [distinction.across(self._distinctions[number].row) for distinction in self._distinctions]
+            for number, _, _ in self._linear
+        ]
 
-    def apply(self, logits: FloatArray) -> tuple[float, float]:
-        """Tunes the logits in place; phi before and after."""
-        before = self.distinction.phi(logits)
-        factor = self._factor(before)
-        if factor:
-            if self._softcap:
-                logits[:] = math.add_under_softcap(logits, factor * self._row, self._softcap)
-            else:
-                logits += np.float32(factor) * self._row
-        return before, before + factor * self._gain
+    def apply(self, logits: FloatArray) -> tuple[dict[str, float | None], dict[str, float]]:
+        """Tunes the logits in place; phi of every anchor set before, where that can be known, and after."""
+        first = [distinction.phi(logits) for distinction in self._distinctions]
+        now = list(first)
+        factors = []
+        for (number, tune, full), gains in zip(self._linear, self._gains, strict=True):
+            factor = _factor(tune, full, now[number], gains[number])
+            factors.append(factor)
+            now = [phi + factor * gain for phi, gain in zip(now, gains, strict=True)]
+        self._add(logits, factors)
+        before = {name: None if self._hidden else phi for name, phi in zip(self._names, first, strict=True)}
+        return before, dict(zip(self._names, now, strict=True))
 
-    def _factor(self, phi: float) -> float:
-        if self._hold is None:
-            return self._full
-        if self._gain <= 0:
-            return 0.0
-        return min(self._full, max(0.0, (self._hold - phi) / self._gain))
+    def _add(self, logits: FloatArray, factors: Sequence[float]) -> None:
+        rows = [
+            np.float32(factor) * self._distinctions[number].row
+            for factor, (number, _, _) in zip(factors, self._linear, strict=True)
+            if factor
+        ]
+        if not rows:
+            return
+        if self._softcap:
+            logits[:] = math.add_under_softcap(logits, np.sum(rows, axis=0), self._softcap)
+        else:
+            for row in rows:
+                logits += row
+
+
+def _factor(tune: Tune, full: float, phi: float, gain: float) -> float:
+    """How far along its direction a tune goes: all its steps, or what holding asks of them."""
+    if tune.hold is None:
+        return full
+    return min(full, float(math.hold_factor(phi, tune.hold, gain)))
 
 
 def _shares(weights: Sequence[float]) -> npt.NDArray[np.float64]:

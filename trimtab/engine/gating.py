@@ -11,7 +11,7 @@ from trimtab.engine.machine import Machine
 from trimtab.engine.program import Gate, Program
 
 MAX_TOKENS = 512
-"""A gate reads at most the end of a message this long."""
+"""A gate reads at most the end of a message this long, and no more than half a window."""
 
 Form = Literal["plain", "chat"]
 
@@ -38,6 +38,9 @@ class GateReader:
     def _read(self, gates: Sequence[Gate], form: Form) -> None:
         layers = sorted({gate.layer for gate in gates})
         tokens = self._prompt_tokens(self._end(self._text), form)
+        if not tokens:
+            self._scores |= dict.fromkeys(gates, 0.0)
+            return
         states = dict(zip(layers, self._machine.state_at_end(tokens, layers), strict=True))
         for gate in gates:
             logit = float(gate.probe.weight.values.astype("f8") @ states[gate.layer].astype("f8"))
@@ -45,13 +48,14 @@ class GateReader:
 
     def _end(self, text: str) -> str:
         tokens = self._machine.tokenize(text, special=False, bos=False)
-        if len(tokens) <= MAX_TOKENS:
+        most = max(1, min(MAX_TOKENS, self._machine.info.context // 2))
+        if len(tokens) <= most:
             return text
-        return b"".join(self._machine.pieces(tokens[-MAX_TOKENS:])).decode("utf-8", "ignore")
+        return b"".join(self._machine.pieces(tokens[-most:])).decode("utf-8", "ignore")
 
 
 def judged(program: Program, scores: dict[Gate, float]) -> tuple[GateScore, ...]:
-    """For the receipt: each gate once, under the labels of what hangs on it."""
+    """For the receipt: each gate that was asked once, under the labels of what hangs on it."""
     labels: dict[Gate, list[str]] = {}
     for item in program.interventions:
         if item.gate is not None:
@@ -66,6 +70,7 @@ def judged(program: Program, scores: dict[Gate, float]) -> tuple[GateScore, ...]
             open=is_open(gate, scores),
         )
         for gate, names in labels.items()
+        if gate in scores
     )
 
 

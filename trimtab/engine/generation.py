@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
-from trimtab.engine.cache import Sequence0
+from trimtab.engine.cache import ChatCache
 from trimtab.engine.contract import (
     ActivationRequest,
     Event,
@@ -17,11 +17,11 @@ from trimtab.engine.contract import (
     Progress,
     ScoreRequest,
 )
-from trimtab.engine.distinction import Distinction, LinearTune
+from trimtab.engine.distinction import Distinction, LogitTuner
 from trimtab.engine.gating import GateReader
 from trimtab.engine.machine import Machine
-from trimtab.engine.plan import Plan, make_plan
-from trimtab.engine.program import Anchors, Preface, Program, Tune
+from trimtab.engine.plan import Plan, make_measuring_plan, make_plan
+from trimtab.engine.program import Anchors, Preface, Program
 from trimtab.engine.reply import Reply
 from trimtab.engine.scoring import score_pairs
 from trimtab.engine.template import ChatTemplate
@@ -29,9 +29,7 @@ from trimtab.errors import Cancelled, Unsupported
 
 PIECE = 512
 """How many tokens of a prompt are read between two reports of progress."""
-_KEPT_TUNES = 64
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
+_KEPT_DISTINCTIONS = 64
 
 
 class MachineEngine:
@@ -39,7 +37,7 @@ class MachineEngine:
 
     def __init__(self, machine: Machine, piece: int = PIECE) -> None:
         self.machine = machine
-        self.sequence = Sequence0(machine)
+        self.cache = ChatCache(machine)
         self.piece = piece
         self.gates = GateReader(machine, self.prompt_tokens)
         self._template = ChatTemplate(
@@ -48,7 +46,6 @@ class MachineEngine:
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._wanted: Program | None = None
-        self._tunes: dict[Tune, LinearTune] = {}
         self._distinctions: dict[Anchors, Distinction] = {}
 
     @property
@@ -59,6 +56,7 @@ class MachineEngine:
         return self.machine.tokenize(text, special=special, bos=bos)
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        self._check_tokens(tokens)
         return self.machine.pieces(tokens)
 
     def generate(self, request: GenerateRequest) -> Iterator[Event]:
@@ -77,6 +75,8 @@ class MachineEngine:
         self._cancelled.set()
 
     def activations(self, request: ActivationRequest, progress: Progress) -> FloatArray:
+        for layer in set(request.layers) - set(self.info.steerable):
+            raise Unsupported(f"Layer {layer} of this model cannot be read.", "Choose another layer.")
         self._cancelled.clear()
         texts: list[tuple[list[int], slice]] = []
         for passage in request.passages:
@@ -98,9 +98,7 @@ class MachineEngine:
             return score_pairs(self, request, self._watched(progress))
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
-        wrong = [token for token in tokens if not 0 <= token < self.info.vocabulary]
-        if wrong:
-            raise Unsupported(f"Token {wrong[0]} does not exist; there are {self.info.vocabulary}.")
+        self._check_tokens(tokens)
         return self.machine.unembed(tokens)
 
     def close(self) -> None:
@@ -113,7 +111,8 @@ class MachineEngine:
         unsteerable = {gate.layer for gate in program.gates()} - set(self.info.steerable)
         if unsteerable:
             raise Unsupported(f"A gate reads layer {min(unsteerable)}, which cannot be read in this model.")
-        for plan in (make_plan(program, phase, open_gates=opened, measuring=True) for phase in PHASES):
+        plans = [make_plan(program, phase, open_gates=opened) for phase in PHASES]
+        for plan in (*plans, make_measuring_plan(program, open_gates=opened)):
             reason = self.machine.unsupported(plan)
             if reason:
                 raise Unsupported(reason)
@@ -134,33 +133,35 @@ class MachineEngine:
     def with_prefaces(self, messages: Sequence[Message], prefaces: Sequence[Preface]) -> list[Message]:
         """The conversation with each preface put into the system prompt or the first user message."""
         found = list(messages)
-        for preface in prefaces:
-            at = next((n for n, message in enumerate(found) if message.role == preface.place), None)
-            if at is None:
-                found.insert(0, Message(role=preface.place, content=preface.text))
-            elif preface.place == "system":
-                found[at] = Message(role="system", content=f"{found[at].content}\n\n{preface.text}")
+        for role in ("user", "system"):
+            text = "\n\n".join(preface.text for preface in prefaces if preface.place == role)
+            if not text:
+                continue
+            at = next((n for n, message in enumerate(found) if message.role == role), None)
+            if at is not None:
+                said = found[at].content
+                whole = f"{said}\n\n{text}" if role == "system" else f"{text}\n\n{said}"
+                found[at] = Message(role=role, content=whole)
+            elif role == "system":
+                found.insert(0, Message(role="system", content=text))
             else:
-                found[at] = Message(role="user", content=f"{preface.text}\n\n{found[at].content}")
+                start = sum(message.role == "system" for message in found[:1])
+                found.insert(start, Message(role="user", content=text))
         return found
 
-    def install(self, plan: Plan) -> None:
-        """Puts the plan in place, with what its tunes need of the model, as logits do not outlive a pass."""
-        for tune in plan.tunes:
-            if tune.linear:
-                self.linear_tune(tune)
-            self.distinction(tune.anchors)
+    def install(self, plan: Plan) -> LogitTuner:
+        """Puts the plan in place; what carries out its linear tunes.
+
+        All that tuning needs of the model is read now: that takes a pass, which logits do not outlive.
+        """
+        distinctions = [self._distinction(tune.anchors) for tune in plan.tunes]
         self.machine.install(plan)
+        return LogitTuner(plan.tunes, distinctions, self.machine.softcap())
 
-    def linear_tune(self, tune: Tune) -> LinearTune:
-        if tune not in self._tunes:
-            _forget_oldest(self._tunes)
-            self._tunes[tune] = LinearTune(self.machine, tune)
-        return self._tunes[tune]
-
-    def distinction(self, anchors: Anchors) -> Distinction:
+    def _distinction(self, anchors: Anchors) -> Distinction:
         if anchors not in self._distinctions:
-            _forget_oldest(self._distinctions)
+            if len(self._distinctions) >= _KEPT_DISTINCTIONS:
+                del self._distinctions[next(iter(self._distinctions))]
             self._distinctions[anchors] = Distinction(self.machine, anchors)
         return self._distinctions[anchors]
 
@@ -175,6 +176,11 @@ class MachineEngine:
     @property
     def cancelled(self) -> bool:
         return self._cancelled.is_set()
+
+    def _check_tokens(self, tokens: Sequence[int]) -> None:
+        wrong = [token for token in tokens if not 0 <= token < self.info.vocabulary]
+        if wrong:
+            raise Unsupported(f"Token {wrong[0]} does not exist; there are {self.info.vocabulary}.")
 
     def _watched(self, progress: Progress) -> Progress:
         def told(fraction: float) -> bool:
@@ -203,8 +209,3 @@ class _Interruptible:
 
     def __exit__(self, *_: object) -> None:
         self._machine.interrupt(None)
-
-
-def _forget_oldest(kept: dict[_Key, _Value]) -> None:
-    if len(kept) >= _KEPT_TUNES:
-        del kept[next(iter(kept))]

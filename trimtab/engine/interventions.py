@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import msgspec
+import numpy as np
 from msgspec.structs import force_setattr
 
 from trimtab.engine.parts import Array, Part
@@ -15,6 +16,7 @@ from trimtab.errors import ProgramError
 Scope = Literal["prompt", "reply", "all"]
 """`reply` begins at the position that predicts the reply's first token; `prompt` ends before it."""
 
+_LARGEST = float(np.finfo(np.float32).max)
 MAX_TUNE_STEPS = 10_000
 MAX_ROWS_PER_LAYER = 64
 """How many probes may be raised together at one layer; the native kernel's tables are this long."""
@@ -77,6 +79,8 @@ class Shift(_Intervention, tag="shift", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         _layer(self.layer)
+        if abs(self.scale) * float(abs(self.vector.values).max()) > _LARGEST:
+            raise ProgramError(f"A shift by {self.scale:g} times its vector is no number any more.")
 
 
 class Raise(_Intervention, tag="raise", frozen=True, kw_only=True):

@@ -86,6 +86,10 @@ class Machine(Protocol):
         """Keeps the first `length` positions. False if that cannot be done: the sequence is then empty."""
         ...
 
+    def reset(self) -> None:
+        """Empties the sequence and wipes what was cached: after numbers that are none, masked leftovers spread."""
+        ...
+
     def slide(self, keep: int, drop: int) -> None:
         """Lets go of the positions [keep, keep + drop) and moves later ones down."""
         ...

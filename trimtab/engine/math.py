@@ -35,6 +35,7 @@ __all__ = [
     "add_under_softcap",
     "anchor_direction",
     "hold_factor",
+    "log_probability",
     "phi",
     "probability",
     "raise_joint",
@@ -68,6 +69,13 @@ def probability(logits: npt.ArrayLike) -> Float64Array:
     z = np.asarray(logits, dtype=np.float64)
     small = np.exp(-np.abs(z))
     return np.asarray(np.where(z >= 0, 1.0, small) / (1.0 + small))
+
+
+def log_probability(logits: npt.ArrayLike, token: int) -> float:
+    """The log of a token's share of the softmax."""
+    z = np.asarray(logits, dtype=np.float64)
+    highest = z.max()
+    return float(z[token] - highest - np.log(np.exp(z - highest).sum()))
 
 
 def raise_one(

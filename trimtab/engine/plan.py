@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +22,6 @@ from trimtab.engine.program import (
     Shift,
     Tune,
     Watch,
-    encode,
 )
 
 Phase = Literal["prompt", "reply"]
@@ -38,6 +37,9 @@ class JointRaise:
     targets: npt.NDArray[np.float64]
     strengths: npt.NDArray[np.float64]
     labels: tuple[str, ...]
+    """What each row is called in the receipt."""
+    digests: tuple[str, ...] = ()
+    """The hashes of the rows' weights."""
     cap: float | None = None
 
     @property
@@ -72,46 +74,75 @@ NOTHING = Plan(fingerprint="")
 """Steers nothing."""
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The shift that one layer's raises of the prompt policy were found to need."""
+
+    probes: frozenset[str]
+    """The hashes of the probes that were raised."""
+    shift: npt.NDArray[np.float32]
+
+
 def make_plan(
     program: Program,
     phase: Phase,
     *,
     open_gates: Mapping[Gate, bool],
-    fixed: Mapping[int, npt.NDArray[np.float32]] | None = None,
-    measuring: bool = False,
+    measured: Mapping[int, Measured] | None = None,
 ) -> Plan:
     """The plan of `program` for `phase`.
 
-    A gate missing from `open_gates` counts as closed. Raises of the `prompt` policy are carried out by
-    adding `fixed`, the shift measured for each layer; `measuring` makes the plan that measures it, in which
-    they act like any other raise.
+    A gate missing from `open_gates` counts as closed. Raises of the `prompt` policy are carried out by adding
+    what was `measured` for their layer, as long as the program still raises all that was measured there.
     """
     active = [item for item in program.interventions if _active(item, phase, open_gates)]
-    raising = [item for item in active if isinstance(item, Raise)]
-    measured = not measuring and any(item.policy == "prompt" for item in raising)
-    constant = dict(fixed or {}) if measured else {}
-    shifts = {layer: vector.copy() for layer, vector in constant.items()}
+    shifts: dict[int, npt.NDArray[np.float32]] = {}
+    asked = prompt_probes(program, open_gates, phase)
+    for layer, found in (measured or {}).items():
+        if found.probes <= asked.get(layer, frozenset()):
+            shifts[layer] = found.shift.copy()
     for item in active:
         if isinstance(item, Shift) and item.scale != 0:
             change = item.vector.values * np.float32(item.scale)
             shifts[item.layer] = shifts[item.layer] + change if item.layer in shifts else change
-    return Plan(
-        fingerprint=_fingerprint(active, constant, measuring=measuring),
-        shifts={layer: vector for layer, vector in shifts.items() if vector.any()},
-        raises=_join_raises([item for item in raising if measuring or item.policy == "token"]),
-        watches=program.watches,
-        adapters=tuple(item for item in active if isinstance(item, Adapter) and item.scale != 0),
-        tunes=tuple(item for item in active if isinstance(item, Tune) and item.steps > 0),
+    return _plan(
+        program,
+        active,
+        {layer: vector for layer, vector in shifts.items() if vector.any()},
+        _join_raises([item for item in active if isinstance(item, Raise) and item.policy == "token"]),
     )
 
 
-def measured_layers(program: Program, open_gates: Mapping[Gate, bool]) -> frozenset[int]:
-    """The layers whose shift is measured once, at the prompt's last token."""
-    return frozenset(
-        item.layer
+def make_measuring_plan(program: Program, *, open_gates: Mapping[Gate, bool]) -> Plan:
+    """The plan for the prompt's last token under which `deltas` tell what the prompt policy needs.
+
+    At a layer with raises of that policy they alone act, whatever their scope: it says where their shift is
+    added, not where it is measured.
+    """
+    plan = make_plan(program, "reply", open_gates=open_gates)
+    raising = [
+        item
         for item in program.interventions
         if isinstance(item, Raise) and item.policy == "prompt" and _is_open(item, open_gates)
-    )
+    ]
+    return dataclasses.replace(plan, raises={**plan.raises, **_join_raises(raising)})
+
+
+def prompt_probes(
+    program: Program, open_gates: Mapping[Gate, bool], phase: Phase | None = None
+) -> dict[int, frozenset[str]]:
+    """By layer, the hashes of the probes raised by the prompt policy, in one phase or any."""
+    found: dict[int, frozenset[str]] = {}
+    for item in program.interventions:
+        acts = _is_open(item, open_gates) if phase is None else _active(item, phase, open_gates)
+        if acts and isinstance(item, Raise) and item.policy == "prompt":
+            digests = frozenset(
+                probe.weight.digest
+                for probe, strength in zip(item.probes, item.strengths, strict=True)
+                if strength > 0
+            )
+            found[item.layer] = found.get(item.layer, frozenset()) | digests
+    return {layer: probes for layer, probes in found.items() if probes}
 
 
 def open_prefaces(program: Program, open_gates: Mapping[Gate, bool]) -> tuple[Preface, ...]:
@@ -130,26 +161,41 @@ def _is_open(item: Intervention, open_gates: Mapping[Gate, bool]) -> bool:
     return item.gate is None or open_gates.get(item.gate, False)
 
 
+def _plan(
+    program: Program,
+    active: list[Intervention],
+    shifts: Mapping[int, npt.NDArray[np.float32]],
+    raises: Mapping[int, JointRaise],
+) -> Plan:
+    adapters = tuple(item for item in active if isinstance(item, Adapter) and item.scale != 0)
+    return Plan(
+        fingerprint=_fingerprint(shifts, raises, adapters),
+        shifts=shifts,
+        raises=raises,
+        watches=program.watches,
+        adapters=adapters,
+        tunes=tuple(item for item in active if isinstance(item, Tune) and item.steps > 0),
+    )
+
+
 def _join_raises(items: list[Raise]) -> dict[int, JointRaise]:
     """By layer, the rows of every raise there that has any strength."""
     by_layer: dict[int, list[Raise]] = {}
     for item in items:
-        by_layer.setdefault(item.layer, []).append(item)
-    joined = {layer: _join(members) for layer, members in by_layer.items()}
-    return {layer: rows for layer, rows in joined.items() if rows is not None}
+        if any(item.strengths):
+            by_layer.setdefault(item.layer, []).append(item)
+    return {layer: _join(members) for layer, members in by_layer.items()}
 
 
-def _join(members: list[Raise]) -> JointRaise | None:
+def _join(members: list[Raise]) -> JointRaise:
     rows = [
-        (probe, target, strength, item.label or f"row {number}")
-        for item in members
+        (probe, target, strength, _label(place, item, number))
+        for place, item in enumerate(members, 1)
         for number, (probe, target, strength) in enumerate(
-            zip(item.probes, item.targets, item.strengths, strict=True)
+            zip(item.probes, item.targets, item.strengths, strict=True), 1
         )
         if strength > 0
     ]
-    if not rows:
-        return None
     caps = [item.cap for item in members if item.cap is not None]
     return JointRaise(
         weights=np.stack([probe.weight.values for probe, *_ in rows]),
@@ -157,24 +203,25 @@ def _join(members: list[Raise]) -> JointRaise | None:
         targets=np.array([target for _, target, _, _ in rows], dtype=np.float64),
         strengths=np.array([strength for _, _, strength, _ in rows], dtype=np.float64),
         labels=tuple(label for *_, label in rows),
+        digests=tuple(probe.weight.digest for probe, *_ in rows),
         cap=min(caps) if caps else None,
     )
 
 
+def _label(place: int, item: Raise, number: int) -> str:
+    name = item.label or f"raise {place}"
+    return name if len(item.probes) == 1 else f"{name}, probe {number}"
+
+
 def _fingerprint(
-    active: list[Intervention], constant: Mapping[int, npt.NDArray[np.float32]], *, measuring: bool
+    shifts: Mapping[int, npt.NDArray[np.float32]],
+    raises: Mapping[int, JointRaise],
+    adapters: tuple[Adapter, ...],
 ) -> str:
-    """Equal for two plans that leave the same cache behind, whatever they tune, watch or preface."""
-    # What it is called, and when it acts, make no difference to a position at which it does.
-    parts = [
-        encode(msgspec.structs.replace(item, label="", gate=None, scope="all"))
-        for item in active
-        if isinstance(item, Shift | Adapter) or (isinstance(item, Raise) and item.policy == "token")
-    ]
-    parts += [f"{layer}:{Array(vector).digest}".encode() for layer, vector in sorted(constant.items())]
-    if measuring:
-        parts.append(b"measuring")
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest() if parts else ""
+    """Equal for plans that leave the same cache behind, whatever they tune or watch and what it is called."""
+    parts = [f"shift {layer} {Array(vector).digest}" for layer, vector in sorted(shifts.items())]
+    for layer, rows in sorted(raises.items()):
+        numbers = [rows.biases.tolist(), rows.targets.tolist(), rows.strengths.tolist(), rows.cap]
+        parts.append(f"raise {layer} {rows.digests} {numbers}")
+    parts += [f"adapter {adapter.digest} {adapter.scale}" for adapter in adapters]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from trimtab.engine import math
 from trimtab.engine.contract import LayerShift, Missed, PhiMeans
 from trimtab.engine.machine import Readings
 from trimtab.engine.plan import Plan
@@ -103,6 +104,5 @@ def watched_values(readings: Readings, plan: Plan) -> dict[str, float]:
     """P of each watched probe at the last position."""
     logits: Sequence[float] = readings.watched.tolist()
     return {
-        watch.name: float(1 / (1 + np.exp(-np.clip(logit, -500, 500))))
-        for watch, logit in zip(plan.watches, logits, strict=True)
+        watch.name: float(math.probability(logit)) for watch, logit in zip(plan.watches, logits, strict=True)
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from trimtab.engine import gating
@@ -21,12 +21,22 @@ from trimtab.engine.contract import (
     Steered,
     Token,
 )
-from trimtab.engine.plan import Phase, Plan, make_plan, measured_layers, open_prefaces
-from trimtab.engine.program import Gate, Preface, Program, Raise
+from trimtab.engine.distinction import LogitTuner
+from trimtab.engine.plan import (
+    NOTHING,
+    Measured,
+    Phase,
+    Plan,
+    make_measuring_plan,
+    make_plan,
+    open_prefaces,
+    prompt_probes,
+)
+from trimtab.engine.program import Gate, Program, Raise
 from trimtab.engine.receipt import LayerTally, PhiTally, merged, steered_layers, watched_values
 from trimtab.engine.sampling import Sampler
 from trimtab.engine.text import StopScanner, TextStream
-from trimtab.errors import Cancelled, ContextFull
+from trimtab.errors import Cancelled, ContextFull, EngineError, TrimtabError
 
 if TYPE_CHECKING:
     from trimtab.engine.generation import MachineEngine
@@ -38,16 +48,18 @@ class Reply:
     def __init__(self, engine: MachineEngine, request: GenerateRequest) -> None:
         self._engine = engine
         self._machine = engine.machine
-        self._sequence = engine.sequence
+        self._cache = engine.cache
         self._request = request
         self._program = request.program
         self._gates: dict[Gate, float] = {}
-        self._fixed: dict[int, FloatArray] = {}
-        self._reply_plan = Plan(fingerprint="")
+        self._measured: dict[int, Measured] = {}
+        self._reply_plan = NOTHING
+        self._tuner = LogitTuner((), (), 0.0)
         self._reuse = Reuse(length=0, other_programs=0)
         self._prompt_tally = LayerTally(engine.info.layers)
         self._reply_tally = LayerTally(engine.info.layers)
         self._phi = PhiTally()
+        self._read_before = False
         self._changes: list[tuple[int, str]] = []
         self._prompt: list[int] = []
         self._kept_tokens = 0
@@ -136,44 +148,50 @@ class Reply:
 
         Returns the logits after it.
         """
-        layers = measured_layers(self._program, self._open(self._program))
-        if layers:
-            yield from self._measure(layers)
+        probes = prompt_probes(self._program, self._open(self._program))
+        if probes:
+            yield from self._measure(probes)
         plan = self._plan("prompt")
         self._reply_plan = self._plan("reply")
-        yield from self._prefill(plan, same_program=self._request.reread or bool(layers))
-        self._prompt_tally.add(self._machine.readings(), plan)
-        self._engine.install(self._reply_plan)
-        logits = self._sequence.decode(self._prompt[-1:], self._reply_plan)
+        yield from self._prefill(plan, same_program=self._request.reread or bool(probes))
+        self._tuner = self._engine.install(self._reply_plan)
+        logits = self._cache.decode(self._prompt[-1:], self._reply_plan)
         yield Prefill(done=len(self._prompt), total=len(self._prompt), cached=self._reuse.length)
         return logits
 
-    def _measure(self, layers: frozenset[int]) -> Iterator[Event]:
+    def _measure(self, probes: Mapping[int, frozenset[str]]) -> Iterator[Event]:
         """Reads the prompt once to see which shift its last token needs, layer after layer."""
-        opened = self._open(self._program)
         yield from self._prefill(self._plan("prompt"), same_program=self._request.reread)
-        measuring = make_plan(self._program, "reply", open_gates=opened, measuring=True)
-        self._machine.install(measuring)
-        self._sequence.decode(self._prompt[-1:], measuring)
-        self._fixed = {
-            layer: shift for layer, shift in self._machine.deltas().items() if layer in layers and shift.any()
+        measuring = make_measuring_plan(self._program, open_gates=self._open(self._program))
+        self._engine.install(measuring)
+        self._cache.decode(self._prompt[-1:], measuring)
+        deltas = self._machine.deltas()
+        self._measured = {
+            layer: Measured(probes=raised, shift=deltas[layer])
+            for layer, raised in probes.items()
+            if layer in deltas
         }
 
     def _prefill(self, plan: Plan, *, same_program: bool) -> Iterator[Event]:
         """Brings the sequence to all of the prompt but its last token."""
-        prompt = self._prompt
-        self._reuse = self._sequence.reuse(prompt, plan.fingerprint, same_program=same_program)
+        prompt, last = self._prompt, len(self._prompt) - 1
+        reuse = self._cache.reuse(prompt, plan.fingerprint, same_program=same_program)
+        if self._read_before and reuse.length == last:
+            return  # measuring has just read it all, under this very plan
+        self._reuse, self._read_before = reuse, True
+        self._prompt_tally = LayerTally(self._engine.info.layers)
         self._machine.install(plan)
-        done = self._reuse.length
-        yield Prefill(done=done, total=len(prompt), cached=self._reuse.length)
-        while done < len(prompt) - 1:
-            piece = prompt[done : min(done + self._engine.piece, len(prompt) - 1)]
-            self._sequence.decode(piece, plan)
+        done = reuse.length
+        yield Prefill(done=done, total=len(prompt), cached=reuse.length)
+        while done < last:
+            piece = prompt[done : min(done + self._engine.piece, last)]
+            self._cache.decode(piece, plan)
             done += len(piece)
-            yield Prefill(done=done, total=len(prompt), cached=self._reuse.length)
+            yield Prefill(done=done, total=len(prompt), cached=reuse.length)
+        self._prompt_tally.add(self._machine.readings(), plan)
 
     def _plan(self, phase: Phase) -> Plan:
-        return make_plan(self._program, phase, open_gates=self._open(self._program), fixed=self._fixed)
+        return make_plan(self._program, phase, open_gates=self._open(self._program), measured=self._measured)
 
     def _speak(
         self, logits: FloatArray, sampler: Sampler, stream: TextStream, text: StopScanner
@@ -183,8 +201,8 @@ class Reply:
             plan = self._reply_plan
             readings = self._machine.readings()
             self._reply_tally.add(readings, plan)
-            phi = self._tune(logits, plan)
-            token, logprob = sampler.choose(logits)
+            phi = self._tune(logits)
+            token, logprob = self._choose(sampler, logits)
             if self._machine.is_end(token):
                 return "end"
             shown = text.feed(stream.feed(self._machine.pieces([token])[0]))
@@ -204,43 +222,64 @@ class Reply:
                 return "length"
             if self._engine.cancelled:
                 return "cancelled"
-            if len(self._sequence) >= self._engine.info.context and not self._make_room():
+            if len(self._cache) >= self._engine.info.context and not self._make_room():
                 return "window"
             yield from self._take_wanted()
-            logits = self._sequence.decode([token], self._reply_plan)
+            logits = self._cache.decode([token], self._reply_plan)
 
-    def _tune(self, logits: FloatArray, plan: Plan) -> dict[str, float]:
+    def _choose(self, sampler: Sampler, logits: FloatArray) -> tuple[int, float]:
+        try:
+            return sampler.choose(logits)
+        except EngineError:
+            self._cache.reset()
+            raise
+
+    def _tune(self, logits: FloatArray) -> dict[str, float]:
         """Carries out the linear tunes on the logits; phi of every anchor set afterwards."""
-        if not plan.tunes:
-            return {}
-        before: dict[str, float] = {}
-        for tune in plan.tunes:
-            if tune.linear:
-                before[tune.anchors.name], _ = self._engine.linear_tune(tune).apply(logits)
-        phi = {tune.anchors.name: self._engine.distinction(tune.anchors).phi(logits) for tune in plan.tunes}
-        for name, value in phi.items():
-            self._phi.add(name, before.get(name), value)
-        return phi
+        before, after = self._tuner.apply(logits)
+        for name, value in after.items():
+            self._phi.add(name, before[name], value)
+        return after
 
     def _take_wanted(self) -> Iterator[Event]:
         """Turns to the program asked for meanwhile, but for what is read before a reply."""
         wanted = self._engine.take_wanted()
         if wanted is None or wanted == self._program:
             return
-        self._judge(wanted)
-        deferred = _deferred(self._program, wanted)
-        self._program = wanted
-        self._reply_plan = self._plan("reply")
-        self._engine.install(self._reply_plan)
+        running, plan = self._program, self._reply_plan
+        try:
+            self._judge(wanted)
+            self._program = wanted
+            self._reply_plan = self._plan("reply")
+            self._tuner = self._engine.install(self._reply_plan)
+        except Cancelled:
+            raise
+        except TrimtabError as error:
+            self._program, self._reply_plan = running, plan
+            self._tuner = self._engine.install(plan)
+            yield Steered(index=self._count, fingerprint=running.fingerprint, failed=str(error))
+            return
         self._changes.append((self._count, wanted.fingerprint))
-        yield Steered(index=self._count, fingerprint=wanted.fingerprint, deferred=deferred)
+        yield Steered(index=self._count, fingerprint=wanted.fingerprint, deferred=self._deferred())
+
+    def _deferred(self) -> tuple[str, ...]:
+        """What the running program and the one that the prompt was read under see differently."""
+        opened = self._open(self._program)
+        said = set(open_prefaces(self._request.program, self._open(self._request.program)))
+        wanted = set(open_prefaces(self._program, opened))
+        asked = {item.title: item for item in _measured_raises(self._program, opened)}
+        known = _measured_raises(self._request.program, self._open(self._request.program))
+        late = [item.title for item in self._program.interventions if item in wanted - said]
+        late += [item.title for item in self._request.program.interventions if item in said - wanted]
+        late += [title for title, item in asked.items() if item not in known]
+        return tuple(dict.fromkeys(late))
 
     def _make_room(self) -> bool:
         """Lets go of the older half of what follows the system prompt."""
-        drop = (len(self._sequence) - self._kept_tokens) // 2
+        drop = (len(self._cache) - self._kept_tokens) // 2
         if not self._engine.info.can_shift or drop < 1:
             return False
-        self._sequence.slide(self._kept_tokens, drop)
+        self._cache.slide(self._kept_tokens, drop)
         self._window_shifts += 1
         return True
 
@@ -276,15 +315,9 @@ class Reply:
         return "as spoken" if self._reuse.other_programs else "same program"
 
 
-def _deferred(running: Program, wanted: Program) -> tuple[str, ...]:
-    """What of `wanted` is read or measured before a reply and differs from what was."""
-
-    def early(program: Program) -> list[Preface | Raise]:
-        return [
-            item
-            for item in program.interventions
-            if isinstance(item, Preface) or (isinstance(item, Raise) and item.policy == "prompt")
-        ]
-
-    before = early(running)
-    return tuple(dict.fromkeys(item.title for item in early(wanted) if item not in before))
+def _measured_raises(program: Program, opened: dict[Gate, bool]) -> list[Raise]:
+    return [
+        item
+        for item in program.interventions
+        if isinstance(item, Raise) and item.policy == "prompt" and (item.gate is None or opened[item.gate])
+    ]

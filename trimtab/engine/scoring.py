@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trimtab.engine import gating
+from trimtab.engine import gating, math
 from trimtab.engine.contract import FloatArray, Progress, ScoreRequest
-from trimtab.engine.plan import Plan, make_plan, measured_layers, open_prefaces
+from trimtab.engine.plan import Plan, make_plan, open_prefaces, prompt_probes
 from trimtab.engine.program import Program
-from trimtab.errors import ContextFull, Unsupported
+from trimtab.errors import Cancelled, ContextFull, Unsupported
 
 if TYPE_CHECKING:
     from trimtab.engine.generation import MachineEngine
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """A context and its continuation as tokens, and what to do while they are read."""
+
+    context: list[int]
+    continuation: list[int]
+    prompt: Plan
+    reply: Plan
+
+    @property
+    def steered(self) -> bool:
+        return self.prompt.steers or self.reply.steers
+
+
 def score_pairs(engine: MachineEngine, request: ScoreRequest, progress: Progress) -> list[FloatArray]:
     """For each pair the log-probability of each token of the continuation."""
-    program = request.program
-    pairs = [_tokens(engine, program, context, continuation) for context, continuation in request.pairs]
-    if not program.gates() and not program.interventions:
-        return engine.machine.score(pairs, progress)
-    results = []
-    for number, (pair, (context, _)) in enumerate(zip(pairs, request.pairs, strict=True)):
-        scores = engine.gates.scores(program.gates(), context)
-        opened = {gate: gating.is_open(gate, scores) for gate in program.gates()}
-        if measured_layers(program, opened):
-            raise Unsupported("Raises of the prompt policy cannot be scored.", "Use the token policy.")
-        results.append(
-            _score_one(
-                engine,
-                *pair,
-                make_plan(program, "prompt", open_gates=opened),
-                make_plan(program, "reply", open_gates=opened),
-            )
-        )
-        progress((number + 1) / len(pairs))
-    return results
+    pairs = [_pair(engine, request.program, context, said) for context, said in request.pairs]
+    if not any(pair.steered for pair in pairs):
+        return engine.machine.score([(pair.context, pair.continuation) for pair in pairs], progress)
+    found = []
+    for number, pair in enumerate(pairs, 1):
+        found.append(_score_one(engine, pair))
+        progress(number / len(pairs))
+    return found
 
 
-def _tokens(
-    engine: MachineEngine, program: Program, context: str, continuation: str
-) -> tuple[list[int], list[int]]:
+def _pair(engine: MachineEngine, program: Program, context: str, continuation: str) -> _Pair:
     scores = engine.gates.scores(program.gates(), context)
     opened = {gate: gating.is_open(gate, scores) for gate in program.gates()}
+    if prompt_probes(program, opened):
+        raise Unsupported("Raises of the prompt policy cannot be scored.", "Use the token policy.")
     start = "".join(f"{preface.text}\n\n" for preface in open_prefaces(program, opened))
     before = engine.machine.tokenize(start + context, special=False, bos=True)
     after = engine.machine.tokenize(continuation, special=False, bos=False)
@@ -53,27 +56,25 @@ def _tokens(
     length, window = len(before) + len(after), engine.info.context
     if length > window:
         raise ContextFull(f"A text to score is {length} tokens long; the window holds {window}.")
-    return before, after
+    prompt, reply = (make_plan(program, phase, open_gates=opened) for phase in ("prompt", "reply"))
+    return _Pair(before, after, prompt, reply)
 
 
-def _score_one(
-    engine: MachineEngine, context: list[int], continuation: list[int], prompt: Plan, reply: Plan
-) -> FloatArray:
+def _score_one(engine: MachineEngine, pair: _Pair) -> FloatArray:
     """Reads the pair in the chat's sequence, one position of the continuation at a time."""
-    engine.sequence.reuse(context, prompt.fingerprint, same_program=True)
-    engine.machine.install(prompt)
-    unread = context[len(engine.sequence) : -1]
+    engine.cache.reuse(pair.context, pair.prompt.fingerprint, same_program=True)
+    engine.install(pair.prompt)
+    unread = pair.context[len(engine.cache) : -1]
     if unread:
-        engine.sequence.decode(unread, prompt)
-    engine.install(reply)
-    logits = engine.sequence.decode(context[-1:], reply)
-    found = np.empty(len(continuation), dtype=np.float32)
-    for place, token in enumerate(continuation):
-        for tune in reply.tunes:
-            if tune.linear:
-                engine.linear_tune(tune).apply(logits)
-        exact = logits.astype(np.float64)
-        found[place] = exact[token] - exact.max() - np.log(np.exp(exact - exact.max()).sum())
-        if place + 1 < len(continuation):
-            logits = engine.sequence.decode([token], reply)
+        engine.cache.decode(unread, pair.prompt)
+    tuner = engine.install(pair.reply)
+    logits = engine.cache.decode(pair.context[-1:], pair.reply)
+    found = np.empty(len(pair.continuation), dtype=np.float32)
+    for place, token in enumerate(pair.continuation):
+        if engine.cancelled:
+            raise Cancelled("Stopped.")
+        tuner.apply(logits)
+        found[place] = math.log_probability(logits, token)
+        if place + 1 < len(pair.continuation):
+            logits = engine.cache.decode([token], pair.reply)
     return found

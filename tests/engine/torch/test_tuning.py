@@ -13,7 +13,7 @@ import torch
 from tests.engine.torch.support import TEXT, close_to, open_machine, plan_of
 from tests.tiny import TinyModel
 from trimtab.engine import math
-from trimtab.engine.distinction import Distinction, LinearTune
+from trimtab.engine.distinction import Distinction, LogitTuner
 from trimtab.engine.program import Anchors, Tune
 from trimtab.engine.torch.machine import TorchMachine
 
@@ -40,7 +40,7 @@ def tuned(machine: TorchMachine, *items: Tune) -> np.ndarray:
 def closed(machine: TorchMachine, item: Tune) -> np.ndarray:
     """What the shared loop makes of a linear tune."""
     logits = tuned(machine)
-    LinearTune(machine, item).apply(logits)
+    LogitTuner((item,), (Distinction(machine, item.anchors),), machine.softcap()).apply(logits)
     return logits
 
 

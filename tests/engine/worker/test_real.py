@@ -13,13 +13,13 @@ from tests.engine.worker.workers import collect, environment
 from tests.tiny import TinyAdapter, TinyModel
 from trimtab.engine.client import EngineClient
 from trimtab.engine.contract import (
-    GREEDY,
     ActivationRequest,
     Done,
     Event,
     GenerateRequest,
     LoadRequest,
     Passage,
+    Sampling,
     ScoreRequest,
     Steered,
     Token,
@@ -48,7 +48,7 @@ def push(width: int) -> Program:
 
 
 def ask(program: Program = EMPTY, length: int = 16) -> GenerateRequest:
-    sampling = type(GREEDY)(temperature=0.0, max_tokens=length)
+    sampling = Sampling(temperature=0.0, max_tokens=length)
     return GenerateRequest(text="plain words, and", program=program, sampling=sampling)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from trimtab.engine.contract import ActivationRequest, FloatArray, ModelInfo, Progress
@@ -64,7 +65,13 @@ class LlamaMachine:
         return self._words.is_end(token)
 
     def special_texts(self) -> list[str]:
-        return self._words.specials
+        return [*self.control_texts(), *self.defined_texts()]
+
+    def control_texts(self) -> list[str]:
+        return self._words.controls
+
+    def defined_texts(self) -> list[str]:
+        return self._words.defined
 
     def template_variables(self) -> dict[str, str]:
         return self._words.variables
@@ -87,6 +94,8 @@ class LlamaMachine:
 
     def decode(self, tokens: Sequence[int]) -> FloatArray:
         count = len(tokens)
+        if not count:
+            raise ValueError("no token to decode")
         if self._length + count > self.info.context:
             raise ContextFull(
                 f"The model's window of {self.info.context:,} tokens is full.",
@@ -94,6 +103,7 @@ class LlamaMachine:
             )
         try:
             if count == 1:
+                self._stop_if_wanted()
                 self._steering.before()
                 self._batch.one(tokens[0], self._length)
                 self._forward.run()
@@ -109,8 +119,7 @@ class LlamaMachine:
     def _read(self, tokens: Sequence[int]) -> None:
         """Decodes many tokens piece by piece, with logits after the last."""
         for start in range(0, len(tokens), self._batch.capacity):
-            if start and self._interruption.wanted:
-                raise Cancelled("Stopped.")
+            self._stop_if_wanted()
             piece = tokens[start : start + self._batch.capacity]
             outputs = [len(piece) - 1] if start + len(piece) == len(tokens) else []
             self._steering.before()
@@ -120,6 +129,10 @@ class LlamaMachine:
             self._steering.after(len(piece), len(outputs))
             self._length += len(piece)
 
+    def _stop_if_wanted(self) -> None:
+        if self._interruption.wanted:
+            raise Cancelled("Stopped.")
+
     def readings(self) -> Readings:
         return self._steering.readings()
 
@@ -127,6 +140,8 @@ class LlamaMachine:
         return self._steering.deltas()
 
     def cut(self, length: int) -> bool:
+        if length < 0:
+            raise ValueError(f"cannot keep {length} positions")
         held = self._forward.length(CHAT)
         api, memory = self._native.api, self._native.memory
         done = held <= length or bool(api.llama_memory_seq_rm(memory, CHAT, length, -1))
@@ -135,12 +150,18 @@ class LlamaMachine:
         self._length = min(held, length) if done else 0
         return done
 
+    def reset(self) -> None:
+        self._native.api.llama_memory_clear(self._native.memory, True)
+        self._length = 0
+
     def slide(self, keep: int, drop: int) -> None:
         if not self.info.can_shift:
             raise Unsupported(
                 "This model's window cannot let go of its oldest part.",
                 "Start a new chat, or load it with a larger context.",
             )
+        if keep < 0 or drop < 0 or keep + drop > self._length:
+            raise ValueError(f"cannot drop {drop} after {keep} of {self._length} positions")
         api, memory = self._native.api, self._native.memory
         api.llama_memory_seq_rm(memory, CHAT, keep, keep + drop)
         api.llama_memory_seq_add(memory, CHAT, keep + drop, -1, -drop)
@@ -163,8 +184,8 @@ class LlamaMachine:
 
     def state_at_end(self, tokens: Sequence[int], layers: Sequence[int]) -> FloatArray:
         self._check_layers(layers)
-        with self._steering.paused():
-            texts = [(tokens, slice(len(tokens) - 1, None))]
+        with self._beside():
+            texts = [(tokens, slice(None))]
             states: FloatArray = self._parts.aside.states(texts, layers, "last", lambda _: True)[0]
             return states
 
@@ -172,11 +193,11 @@ class LlamaMachine:
         self, texts: Sequence[tuple[list[int], slice]], request: ActivationRequest, progress: Progress
     ) -> FloatArray:
         self._check_layers(request.layers)
-        with self._steering.paused():
+        with self._beside():
             return self._parts.aside.states(texts, request.layers, request.positions, progress)
 
     def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
-        with self._steering.paused():
+        with self._beside():
             return self._parts.aside.scores(pairs, progress)
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
@@ -187,6 +208,15 @@ class LlamaMachine:
         self._parts.adapters.close()
         self._native.close()
         self._parts.file.close()
+
+    @contextmanager
+    def _beside(self) -> Iterator[None]:
+        """Meanwhile nothing is steered, and the chat may be put away."""
+        with self._steering.paused():
+            try:
+                yield
+            finally:
+                self._length = self._forward.length(CHAT)
 
     def _check_layers(self, layers: Sequence[int]) -> None:
         for layer in layers:

@@ -48,6 +48,11 @@ class Decoder:
         self._graphs = graphs
 
     @torch.inference_mode()
+    def wipe(self) -> None:
+        """Leaves no number of any pass behind."""
+        self._store.wipe()
+
+    @torch.inference_mode()
     def run(self, tokens: Sequence[int], start: int, shape: Hashable | None) -> Outcome:
         """Appends `tokens` at position `start`; `shape` tells apart what a captured step may differ in."""
         if len(tokens) == 1 and self._graphs is not None and shape is not None:

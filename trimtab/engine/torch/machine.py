@@ -12,7 +12,7 @@ import torch
 
 from trimtab.engine.contract import ActivationRequest, FloatArray, ModelInfo, Progress
 from trimtab.engine.machine import Readings
-from trimtab.engine.plan import Plan
+from trimtab.engine.plan import NOTHING, Plan
 from trimtab.engine.program import Tune
 from trimtab.engine.torch.adapters import Adapters
 from trimtab.engine.torch.decode import Decoder, Outcome
@@ -25,8 +25,6 @@ from trimtab.engine.torch.steering import Hooks, Steering
 from trimtab.engine.torch.tokens import Tokens
 from trimtab.engine.torch.tuning import Tuner
 from trimtab.errors import Cancelled, ContextFull, Unsupported
-
-_UNSTEERED = Plan(fingerprint="")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,7 @@ class TorchMachine:
 
     def warm_up(self) -> None:
         """Allocates the cache and, where steps are captured, captures the plainest."""
-        self.install(_UNSTEERED)
+        self.install(NOTHING)
         self._decoder.run([0], 0, None)
         self.decode([0])
         self.cut(0)
@@ -141,6 +139,10 @@ class TorchMachine:
         self._length = length
         return True
 
+    def reset(self) -> None:
+        self._decoder.wipe()
+        self._length = 0
+
     def slide(self, keep: int, drop: int) -> None:
         del keep, drop
         raise Unsupported("The PyTorch engine cannot let go of the oldest part of a full window.")
@@ -183,7 +185,7 @@ class TorchMachine:
         return rows
 
     def close(self) -> None:
-        self.install(_UNSTEERED)
+        self.install(NOTHING)
         self._tuner.forget()
         gc.collect()
         if self._device.type == "cuda":

@@ -47,6 +47,12 @@ class Store(Cache):
         del layer_idx  # all layers hold the same positions
         return self._start
 
+    def wipe(self) -> None:
+        """Masked positions weigh nothing, but nothing times NaN is NaN."""
+        for held in (*self._keys, *self._values):
+            if held is not None:
+                held.zero_()
+
     @property
     def bytes(self) -> int:
         """What all layers take for the whole context."""
