@@ -194,6 +194,11 @@ def test_numbers_from_numpy_are_numbers() -> None:
     assert shift == Shift(layer=1, vector=array(1), scale=2.0)
 
 
+def test_names_hold_nothing_that_moves_the_cursor() -> None:
+    shift = Shift(layer=0, vector=array(1), label="\x1b[31mred\n\u202eless")
+    assert shift.label == "[31mred less"
+
+
 def test_an_array_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         array(1).values[0] = 2

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import force_setattr
 
-from trimtab.engine.parts import Array, Part
+from trimtab.engine.parts import Array, Part, clean_name
 from trimtab.errors import ProgramError
 
 Scope = Literal["prompt", "reply", "all"]
@@ -61,6 +61,10 @@ class _Intervention(Part, frozen=True, kw_only=True):
     """What the user calls it: shown in receipts and errors."""
 
     name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        clean_name(self, "label")
 
     @property
     def title(self) -> str:
@@ -136,6 +140,7 @@ class Anchors(Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        clean_name(self, "name")
         for side in ("positive", "negative"):
             tokens: tuple[int, ...] = getattr(self, side)
             weights: tuple[float, ...] = getattr(self, f"{side}_weights") or (1.0,) * len(tokens)
@@ -286,6 +291,7 @@ class Watch(Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        clean_name(self, "name")
         if not self.name:
             raise ProgramError("A watched probe needs a name.")
         _layer(self.layer)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import force_setattr
 
+from trimtab.engine.text import clean
 from trimtab.errors import ProgramError
 
 
@@ -55,6 +56,11 @@ class Array:
     @classmethod
     def of(cls, values: Array | npt.ArrayLike) -> Array:
         return values if isinstance(values, Array) else cls(values)
+
+
+def clean_name(owner: Part, field: str) -> None:
+    """Names are shown on the user's terminal, and may come from a file."""
+    force_setattr(owner, field, " ".join(clean(getattr(owner, field)).split()))
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, eq=False):
