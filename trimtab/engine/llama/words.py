@@ -10,7 +10,7 @@ from typing import Any
 from trimtab.engine.llama.native import Native
 from trimtab.errors import EngineError
 
-_CONTROL, _USER_DEFINED = 1 << 3, 1 << 4
+_UNKNOWN, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 3, 1 << 4
 
 
 class Words:
@@ -46,14 +46,14 @@ class Words:
         return 0 <= token < self.size and bool(self._api.llama_vocab_is_eog(self._vocabulary, token))
 
     @functools.cached_property
-    def specials(self) -> list[str]:
-        found = []
-        for token in range(self.size):
-            if self._api.llama_vocab_get_attr(self._vocabulary, token) & (_CONTROL | _USER_DEFINED):
-                text = self._piece(token).decode("utf-8", errors="replace")
-                if text:
-                    found.append(text)
-        return found
+    def controls(self) -> list[str]:
+        """What becomes a token of its own only where special tokens are parsed."""
+        return self._texts_of(_CONTROL | _UNKNOWN)
+
+    @functools.cached_property
+    def defined(self) -> list[str]:
+        """What becomes a token of its own wherever it stands."""
+        return self._texts_of(_USER_DEFINED)
 
     @functools.cached_property
     def variables(self) -> dict[str, str]:
@@ -65,6 +65,11 @@ class Words:
                 self._piece(token).decode("utf-8", errors="replace") if token >= 0 else ""
             )
         return found
+
+    def _texts_of(self, kinds: int) -> list[str]:
+        attributes = self._api.llama_vocab_get_attr
+        found = (self._piece(n) for n in range(self.size) if attributes(self._vocabulary, n) & kinds)
+        return [text.decode("utf-8", errors="replace") for text in found if text]
 
     def _piece(self, token: int) -> bytes:
         if not 0 <= token < self.size:
