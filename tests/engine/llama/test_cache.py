@@ -12,6 +12,7 @@ import pytest
 from tests.engine.llama.support import TEXT, fresh, plan_of, shifts
 from tests.tiny import TinyModel, make
 from tests.tiny.bare import BareLlama
+from trimtab.engine.llama.hook import Mode
 from trimtab.engine.llama.machine import LlamaMachine
 from trimtab.engine.plan import NOTHING
 from trimtab.errors import Cancelled, ContextFull, Unsupported
@@ -128,3 +129,49 @@ def test_steering_survives_a_stop(machine: LlamaMachine, tokens: list[int]) -> N
     machine.interrupt(None)
     machine.cut(10)
     np.testing.assert_allclose(machine.decode(tokens[10:]), expected, atol=2e-5)
+
+
+def test_a_single_token_is_not_decoded_once_a_stop_is_wanted(
+    machine: LlamaMachine, tokens: list[int]
+) -> None:
+    machine.decode(tokens)
+    machine.interrupt(lambda: True)
+    with pytest.raises(Cancelled):
+        machine.decode([5])
+    machine.interrupt(None)
+    assert machine._forward.length(0) == len(tokens)
+
+
+def test_a_stopped_decode_keeps_its_errors_to_itself(machine: LlamaMachine, tokens: list[int]) -> None:
+    hook = machine._forward._hook
+    expected = fresh(machine, NOTHING, tokens)
+    machine.cut(0)
+    hook.capture([0], 1)  # too little room, which is an error
+    hook.mode = Mode.CAPTURE
+    machine.interrupt(lambda: bool(hook._state.error))
+    with pytest.raises(Cancelled):
+        machine.decode(tokens)
+    machine.interrupt(None)
+    hook.mode = Mode.IDLE
+    hook.capture((), 0)
+    machine.cut(0)
+    np.testing.assert_allclose(machine.decode(tokens), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda machine: machine.cut(-1),
+        lambda machine: machine.slide(-1, 2),
+        lambda machine: machine.slide(1, -2),
+        lambda machine: machine.decode([]),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(
+    machine: LlamaMachine, tokens: list[int], ask: Callable[[LlamaMachine], object]
+) -> None:
+    expected = fresh(machine, NOTHING, [*tokens, 5])
+    machine.cut(len(tokens))
+    with pytest.raises(ValueError, match=r"-1|-2|no token"):
+        ask(machine)
+    np.testing.assert_allclose(machine.decode([5]), expected, atol=2e-5)

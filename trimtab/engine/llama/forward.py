@@ -39,12 +39,12 @@ class Forward:
         """Decodes the batch; with `check`, what the hook found wrong is raised."""
         self._interruption.arm(self.batch.raw.n_tokens)
         code = self._decode(self._native.context, self.batch.raw)
+        # Taken whatever happened, or the next decode would answer for this one.
+        error = self._hook.error()
         if code != 0:
-            raise self._failure(code)
-        if check:
-            error = self._hook.error()
-            if error is not None:
-                raise error
+            raise self._failure(code) from error
+        if check and error is not None:
+            raise error
 
     def alone(
         self, tokens: Sequence[int], sequence: int, *, outputs: Sequence[int], check: bool = True

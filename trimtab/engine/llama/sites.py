@@ -71,7 +71,6 @@ def look(
     finally:
         hook.mode = Mode.IDLE
         hook.edit(FINAL, None)
-        hook.error()
     last = captured[kernel.layers - 1]
     head, scale = _head(file, direction, logits, softcap) if finals else (False, 1.0)
     bias = math.undo_softcap(logits[1], softcap) if softcap else logits[1]
