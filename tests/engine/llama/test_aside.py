@@ -13,7 +13,8 @@ from tests.tiny import TinyModel
 from tests.tiny.bare import BareLlama
 from trimtab.engine.contract import ActivationRequest
 from trimtab.engine.llama.machine import LlamaMachine
-from trimtab.errors import Cancelled, ContextFull
+from trimtab.engine.plan import NOTHING
+from trimtab.errors import Cancelled, ContextFull, EngineError
 
 Opener = Callable[..., LlamaMachine]
 
@@ -129,3 +130,34 @@ def alone(
             machine.decode([token])
     rows = [states[layer][where] for layer in layers]
     return np.stack([part[-1] if positions == "last" else part.mean(axis=0) for part in rows])
+
+
+@pytest.mark.parametrize("where", [slice(3, 3), slice(50, 60)])
+def test_a_slice_that_holds_no_position_is_a_typed_error(machine: LlamaMachine, where: slice) -> None:
+    with pytest.raises(EngineError, match="no token"):
+        machine.activations([([5, 6, 7], where)], request((1,), "mean"), lambda fraction: True)
+
+
+def test_a_state_at_the_end_of_nothing_is_a_typed_error(machine: LlamaMachine) -> None:
+    with pytest.raises(EngineError, match="no token"):
+        machine.state_at_end([], [1])
+
+
+def test_a_chat_that_cannot_be_put_back_is_told_and_gone(tiny_llama: TinyModel, opener: Opener) -> None:
+    machine = opener(tiny_llama.gguf, context=1024)
+    machine.decode([5 + at % 300 for at in range(1000)])
+    forward = machine._forward
+
+    def crowd() -> None:
+        """Takes the room that the chat would come back to."""
+        with machine._beside(), machine._parts.aside._room(900):
+            for start in (0, 512):
+                forward.batch.clear()
+                forward.batch.add([7] * 512, start, 2)
+                forward.run()
+
+    with pytest.raises(EngineError, match="put back"):
+        crowd()
+    forward.forget(2)
+    assert forward.length(0) == 0
+    np.testing.assert_allclose(machine.decode([5, 6]), fresh(machine, NOTHING, [5, 6]), atol=2e-5)

@@ -15,7 +15,7 @@ from trimtab.engine.llama.hook import Hook, Mode
 from trimtab.engine.llama.interruption import Interruption
 from trimtab.engine.llama.native import Native
 from trimtab.engine.llama.sequences import Piece, Text, lay_out
-from trimtab.errors import Cancelled, ContextFull
+from trimtab.errors import Cancelled, ContextFull, EngineError
 
 CHAT = 0
 
@@ -56,6 +56,8 @@ class Aside:
     ) -> FloatArray:
         """Shape (texts, layers, width): each layer's output at the last position of the slice, or their mean."""
         wanted = [range(*where.indices(len(tokens))) for tokens, where in texts]
+        if not all(wanted):
+            raise EngineError("A text to read has no token where it is to be read.", "Give it some words.")
         if positions == "last":
             wanted = [span[-1:] for span in wanted]
         last = self._layers - 1
@@ -85,7 +87,7 @@ class Aside:
         finally:
             self._hook.mode = Mode.IDLE
             self._hook.capture((), 0)
-        counts = np.array([max(1, len(span)) for span in wanted])
+        counts = np.array([len(span) for span in wanted])
         means: FloatArray = (sums / counts[:, None, None]).astype(np.float32)
         return means
 
@@ -186,7 +188,9 @@ class Aside:
         try:
             yield
         finally:
-            api.llama_state_seq_set_data(self._native.context, kept, size, CHAT)
+            if api.llama_state_seq_set_data(self._native.context, kept, size, CHAT) != size:
+                self._forward.forget(CHAT)
+                raise EngineError("The chat could not be put back.", "It is read anew when it goes on.")
 
 
 def _log_probability(logits: FloatArray, token: int) -> float:
