@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +99,29 @@ def test_an_adapter_of_other_dimensions_is_refused(machine: LlamaMachine, tmp_pa
     other = tiny_lora(make("llama", tmp_path, width=128), tmp_path)
     with pytest.raises(ProgramError, match="cannot be used on this model"):
         machine.install(plan_of(Adapter(files=adapter_files(other.gguf))))
+
+
+def test_no_more_than_the_adapters_used_last_stay_loaded(
+    tiny_llama: TinyModel, machine: LlamaMachine, tokens: list[int], tmp_path: Path
+) -> None:
+    held = machine._parts.adapters._loaded
+    made = [
+        Adapter(files=adapter_files(tiny_lora(tiny_llama, tmp_path / str(seed), seed=seed, rank=1).gguf))
+        for seed in range(12)
+    ]
+    first = fresh(machine, plan_of(made[0]), tokens)
+    for adapter in made[1:]:
+        machine.install(plan_of(adapter))
+    assert len(held) <= 9
+    assert made[-1].files[0].digest in held
+    assert made[0].files[0].digest not in held
+    np.testing.assert_array_equal(fresh(machine, plan_of(made[0]), tokens), first)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the names of files are text")
+def test_an_adapters_file_may_have_a_name_that_is_no_text(
+    tiny_llama_lora: TinyAdapter, machine: LlamaMachine, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.gguf")
+    shutil.copy(tiny_llama_lora.gguf, path)
+    machine.install(plan_of(Adapter(files=adapter_files(path))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ from trimtab.errors import ModelError, ProgramError
 _CONVERT = "Convert it with llama.cpp's convert_lora_to_gguf.py."
 
 
+_KEPT = 8
+"""How many adapters stay loaded, those that are on apart."""
+
+
 class Adapters:
-    """The adapters of one model, kept by the hash of their file until the model goes."""
+    """The adapters of one model, by the hash of their file; those used last stay loaded."""
 
     def __init__(self, native: Native, architecture: str) -> None:
         self._native = native
@@ -37,8 +42,11 @@ class Adapters:
             digest = adapter.files[0].digest
             self._load(adapter)
             wanted[digest] = wanted.get(digest, 0.0) + adapter.scale
+            self._loaded[digest] = self._loaded.pop(digest)  # used last, forgotten last
         if wanted != self._on:
             self._put_on(wanted)
+        for digest in [digest for digest in self._loaded if digest not in wanted][:-_KEPT]:
+            self._free(self._loaded.pop(digest))
 
     def close(self) -> None:
         """To be called before the model is freed."""
@@ -67,7 +75,7 @@ class Adapters:
                 raise ProgramError(f"{path} has changed since it was added.", "Add it to the steering again.")
         self._check(path)
         self._native.library.listen()
-        handle: int | None = self._init(self._native.model, str(path).encode())
+        handle: int | None = self._init(self._native.model, os.fsencode(path))
         if not handle:
             reason = self._native.library.log.reason() or "no reason was given"
             raise ProgramError(
@@ -93,6 +101,6 @@ class Adapters:
 def unsupported(adapters: Sequence[Adapter]) -> str | None:
     """Which of them this engine cannot use, by name."""
     for adapter in adapters:
-        if len(adapter.files) != 1 or not adapter.files[0].name.endswith(".gguf"):
+        if adapter.kind != "gguf":
             return f"{adapter.title} is a peft folder; llama.cpp takes GGUF adapters. {_CONVERT}"
     return None
