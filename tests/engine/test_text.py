@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.engine.text import StopScanner, TextStream, clean
+from trimtab.engine.text import StopScanner, TextStream, clean, clean_line
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -23,6 +23,13 @@ def test_no_control_or_bidi_character_is_left(text: str) -> None:
 @given(st.text(alphabet=st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Cn"))))
 def test_ordinary_text_is_left_alone(text: str) -> None:
     assert clean(text) == text
+
+
+@given(st.text(st.characters(codec=None)))
+def test_a_clean_line_is_one_line_that_can_be_sent(text: str) -> None:
+    line = clean_line(text)
+    line.encode()
+    assert line.splitlines() in ([], [line])
 
 
 def test_an_escape_sequence_loses_its_escape() -> None:

@@ -18,6 +18,12 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("", text.replace("\r\n", "\n"))
 
 
+def clean_line(text: str) -> str:
+    """The same on one line, and fit to be sent: what no text may hold, as in file names, shows as `?`."""
+    whole = text.encode("utf-8", "replace").decode()
+    return clean(whole.replace("\r", " ")).replace("\n", " ").replace("\t", " ")
+
+
 class TextStream:
     """Turns the bytes of tokens into clean text, never handing out half a character."""
 

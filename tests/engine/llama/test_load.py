@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -212,3 +214,32 @@ def test_doctor_learns_the_version_and_a_cpu() -> None:
     info = system_info()
     assert info.version == PINNED
     assert "cpu" in {device.kind for device in info.devices}
+
+
+@pytest.mark.parametrize("device", ["mars", "cuda:99", "", "CPU\n"])
+def test_a_device_that_is_not_there_is_refused_by_name(tiny_llama: TinyModel, device: str) -> None:
+    with pytest.raises(Unsupported, match="no device") as caught:
+        opened(tiny_llama.gguf, device=device)
+    assert "\n" not in str(caught.value)
+    assert "cpu" in caught.value.hint
+
+
+def test_the_cpu_may_be_asked_for(tiny_llama: TinyModel) -> None:
+    machine = opened(tiny_llama.gguf, device="cpu")
+    assert machine.info.device == "CPU"
+    machine.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the names of files are text")
+def test_what_a_file_says_of_itself_is_told_clean_and_on_one_line(
+    tiny_llama: TinyModel, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9\n\x1b[31mred.gguf")
+    reader = gguf.GGUFReader(tiny_llama.gguf)
+    size = len(reader.fields["general.name"].contents())
+    raw = tiny_llama.gguf.read_bytes()
+    name = reader.fields["general.name"].contents().encode()
+    path.write_bytes(raw.replace(name, b"\x1b[2Jtwo\nlines".ljust(size), 1))
+    info = opened(path).info
+    assert info.name == "[2Jtwo lines"
+    assert info.path == str(tmp_path / "caf? [31mred.gguf")

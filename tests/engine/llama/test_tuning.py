@@ -118,7 +118,7 @@ def test_a_hold_brings_phi_to_its_target(machine: LlamaMachine, tokens: list[int
 
 def test_tunes_act_in_turn(machine: LlamaMachine, tokens: list[int]) -> None:
     first = Tune(anchors=Anchors(positive=POSITIVE), solver="gradient", step=0.1, steps=5)
-    second = Tune(anchors=Anchors(positive=NEGATIVE), solver="gradient", step=0.1, steps=5)
+    second = Tune(anchors=Anchors(name="other", positive=NEGATIVE), solver="gradient", step=0.1, steps=5)
     bare = fresh(machine, NOTHING, tokens)
     changes = [fresh(machine, plan_of(tune), tokens) - bare for tune in (first, second)]
     np.testing.assert_allclose(fresh(machine, plan_of(first, second), tokens) - bare, sum(changes), atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from dataclasses import dataclass
 
 from trimtab.engine.llama.library import Library, open_library
@@ -53,6 +54,12 @@ def system_info() -> SystemInfo:
 
 def gpus(library: Library) -> list[Device]:
     return [device for device in devices(library) if device.kind in _GPU_TYPES.values()]
+
+
+def device_kinds(library: Library) -> list[str]:
+    """What may be asked for by name: the CPU, and the kinds of GPU that are there."""
+    kinds = {re.sub(r"\d+$", "", device.name).lower() for device in gpus(library)}
+    return ["cpu", *sorted("metal" if kind == "mtl" else kind for kind in kinds)]
 
 
 def devices(library: Library) -> list[Device]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from trimtab.engine.llama import memory
 from trimtab.engine.llama.adapters import Adapters
 from trimtab.engine.llama.aside import Aside
 from trimtab.engine.llama.batch import Batch
-from trimtab.engine.llama.check import gpus
+from trimtab.engine.llama.check import device_kinds, gpus
 from trimtab.engine.llama.control import ControlVector
 from trimtab.engine.llama.cores import choose_threads
 from trimtab.engine.llama.forward import Forward
@@ -28,7 +29,7 @@ from trimtab.engine.llama.sites import Sites, look, unembedding
 from trimtab.engine.llama.steering import Steering
 from trimtab.engine.llama.tuning import StateTuner
 from trimtab.engine.llama.words import Words
-from trimtab.engine.text import clean
+from trimtab.engine.text import clean_line
 from trimtab.engine.vocabulary import vocabulary_hash
 from trimtab.errors import Cancelled, EngineError, ModelError, Unsupported
 
@@ -44,12 +45,11 @@ _LEAST_BATCH = 16
 def load(request: LoadRequest, progress: Progress) -> LlamaMachine:
     """The model of `request`, ready to decode."""
     library = open_library()
+    _check_device(request, library)
     file = open_gguf(Path(request.path))
     native = None
     try:
         size = check_model(file)
-        if request.batch < 1:
-            raise ModelError(f"A batch of {request.batch} tokens cannot be.", "Give at least 1.")
         context, warnings = _room_for(request, library, file, size)
         native = Native(library, _load_model(request, library, file, progress))
         _refuse_other_models(native, file)
@@ -59,6 +59,15 @@ def load(request: LoadRequest, progress: Progress) -> LlamaMachine:
             native.close()
         file.close()
         raise
+
+
+def _check_device(request: LoadRequest, library: Library) -> None:
+    known = device_kinds(library)
+    if request.device is not None and request.device not in known:
+        raise Unsupported(
+            f"llama.cpp finds no device {clean_line(request.device)[:60]!r} here.",
+            f"Use {' or '.join(known)}.",
+        )
 
 
 def _room_for(
@@ -99,7 +108,7 @@ def _load_model(request: LoadRequest, library: Library, file: GgufFile, progress
     settings.n_gpu_layers = _gpu_layers(request, library)
     settings.progress_callback = api.llama_progress_callback(tell)
     library.listen()
-    model: int | None = api.llama_model_load_from_file(str(file.path).encode(), settings)
+    model: int | None = api.llama_model_load_from_file(os.fsencode(file.path), settings)
     if stopped:
         if model:
             api.llama_model_free(model)
@@ -156,9 +165,9 @@ def _make_machine(
     rotates = api.llama_model_rope_type(native.model) != _NO_ROTATION
     info = ModelInfo(
         engine="llama",
-        name=clean(file.text("general.name") or "")[:200] or file.path.stem,
-        path=request.path,
-        architecture=size.architecture,
+        name=clean_line(file.text("general.name") or "").strip()[:200] or clean_line(file.path.stem),
+        path=clean_line(request.path),
+        architecture=clean_line(size.architecture),
         layers=layers,
         width=width,
         vocabulary=words.size,
@@ -166,8 +175,8 @@ def _make_machine(
         context=context,
         trained_context=api.llama_model_n_ctx_train(native.model),
         parameters=parameters,
-        quantisation=_quantisation(native),
-        device=_device(request, library),
+        quantisation=clean_line(_quantisation(native)),
+        device=clean_line(_device(request, library)),
         template=file.text("tokenizer.chat_template"),
         steerable=sites.steerable,
         capabilities=_capabilities(sites),
