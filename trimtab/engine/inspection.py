@@ -53,11 +53,11 @@ State = LlamaState | TorchState
 
 
 def inspect_llama() -> LlamaState:
+    from trimtab.engine.cores import physical_cores
     from trimtab.engine.kernel import library
     from trimtab.engine.llama.check import system_info
-    from trimtab.engine.llama.cores import physical_cores
     from trimtab.engine.llama.layout import PINNED
-    from trimtab.engine.llama.memory import available
+    from trimtab.engine.memory import available
 
     state = LlamaState(
         pinned=PINNED, kernel=library() is not None, physical_cores=physical_cores(), free_memory=available()

@@ -15,7 +15,7 @@ import pytest
 from tests.engine.llama.support import rewrite
 from tests.tiny import TinyModel
 from trimtab.engine.contract import LoadRequest
-from trimtab.engine.llama import memory
+from trimtab.engine.llama import context
 from trimtab.engine.llama.check import system_info
 from trimtab.engine.llama.layout import PINNED
 from trimtab.engine.llama.library import Library
@@ -163,10 +163,10 @@ def test_a_context_larger_than_memory_is_refused_before_it_is_made(tiny_llama: T
 def test_the_suggested_context_fits() -> None:
     size = Dimensions("llama", 32, 4096, 131_072, 128_000, 32 * 8 * 256, 32, 14_336, 0)
     with pytest.raises(ModelError) as caught:
-        memory.choose_context(100_000, size, batch=512, exact=False, room=4_000_000_000)
+        context.choose_context(100_000, size, batch=512, exact=False, room=4_000_000_000)
     suggested = int("".join(filter(str.isdigit, caught.value.hint)))
-    assert memory.choose_context(suggested, size, batch=512, exact=False, room=4_000_000_000) == suggested
-    assert memory.context_bytes(size, suggested + 512, batch=512, exact=False) > 4_000_000_000
+    assert context.choose_context(suggested, size, batch=512, exact=False, room=4_000_000_000) == suggested
+    assert context.context_bytes(size, suggested + 512, batch=512, exact=False) > 4_000_000_000
 
 
 def test_loading_stops_when_asked_to(tiny_llama: TinyModel) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.engine.torch.support import close_to, open_machine, plain_logits, plain_model
 from tests.tiny import TinyModel
 from trimtab.engine.torch.machine import TorchMachine
-from trimtab.errors import Cancelled, EngineError, ModelError, TrimtabError, Unsupported
+from trimtab.engine.torch.resources import check_window, room_for_window
+from trimtab.errors import Cancelled, ModelError, TrimtabError, Unsupported
 
 
 @pytest.fixture
@@ -126,8 +128,24 @@ def test_sharded_weights_load_like_whole_ones(tiny_llama: TinyModel, tmp_path: P
 
 
 def test_a_window_larger_than_memory_is_named(folder: Path) -> None:
-    with pytest.raises(EngineError, match=r"GiB.*context of at most"):
-        open_machine(folder, context=10**10)
+    with pytest.raises(ModelError, match=r"needs .* free.*context of .* or less"):
+        open_machine(folder, context=2**31 - 1)
+
+
+def test_a_window_is_refused_by_what_is_free(llama: TorchMachine) -> None:
+    anatomy, shape = llama._anatomy, llama._anatomy.model.config
+    per_token = 2 * 4 * shape.num_hidden_layers * shape.num_key_value_heads * shape.head_dim
+    cpu = torch.device("cpu")
+    check_window(anatomy, torch.float32, 100, cpu, 100 * per_token)
+    with pytest.raises(ModelError, match="context of 99 or less"):
+        check_window(anatomy, torch.float32, 100, cpu, 100 * per_token - 1)
+    with pytest.raises(ModelError, match="smaller model"):
+        check_window(anatomy, torch.float32, 100, cpu, -5)
+
+
+def test_the_weights_are_taken_off_what_was_free(llama: TorchMachine) -> None:
+    room = room_for_window(10**9, llama._anatomy, torch.device("cpu"))
+    assert room == 10**9 - 4 * llama.info.parameters
 
 
 def test_a_missing_card_is_named(folder: Path) -> None:

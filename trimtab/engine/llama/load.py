@@ -7,16 +7,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+from trimtab.engine import memory
 from trimtab.engine.contract import LoadRequest, ModelInfo, Progress
+from trimtab.engine.cores import choose_threads
 from trimtab.engine.gguf_file import GgufFile, open_gguf
 from trimtab.engine.kernel import Kernel
-from trimtab.engine.llama import memory
 from trimtab.engine.llama.adapters import Adapters
 from trimtab.engine.llama.aside import Aside
 from trimtab.engine.llama.batch import Batch
 from trimtab.engine.llama.check import device_kinds, gpus
+from trimtab.engine.llama.context import choose_context
 from trimtab.engine.llama.control import ControlVector
-from trimtab.engine.llama.cores import choose_threads
 from trimtab.engine.llama.forward import Forward
 from trimtab.engine.llama.head import Head
 from trimtab.engine.llama.hook import GGML_FUNCTIONS, Hook
@@ -34,6 +35,8 @@ from trimtab.engine.vocabulary import vocabulary_hash
 from trimtab.errors import Cancelled, EngineError, ModelError, Unsupported
 
 _F32, _FLASH_OFF, _NO_ROTATION = 0, 0, -1
+_SMALL = 32_000_000
+"""Below so many parameters one thread is the fastest."""
 _ASIDE_ROOM = 768
 """Cells beside the chat's, so that a gate can be read though the window is full."""
 _SEQUENCES = 9
@@ -83,9 +86,7 @@ def _room_for(
             warnings.append("The model is larger than the memory that is free: it will be slow.")
             room = free // 4
         free = room
-    context = memory.choose_context(
-        request.context, size, batch=request.batch, exact=request.exact, room=free
-    )
+    context = choose_context(request.context, size, batch=request.batch, exact=request.exact, room=free)
     if context > size.context:
         warnings.append(f"The model was trained for a context of {size.context:,}, not {context:,}.")
     return context, warnings
@@ -145,7 +146,7 @@ def _make_machine(
     layers, width = api.llama_model_n_layer(native.model), api.llama_model_n_embd(native.model)
     words = Words(native)
     parameters = api.llama_model_n_params(native.model)
-    threads = choose_threads(request.threads, parameters)
+    threads = choose_threads(request.threads, parameters, small=_SMALL)
     recurrent = bool(api.llama_model_is_recurrent(native.model) or api.llama_model_is_hybrid(native.model))
     # A recurrent model keeps a whole state for every sequence; elsewhere they cost nothing.
     sequences = 2 if recurrent else _SEQUENCES

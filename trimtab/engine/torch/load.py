@@ -6,8 +6,11 @@ from pathlib import Path
 
 import torch
 
+from trimtab.engine import memory
 from trimtab.engine.contract import LoadRequest, ModelInfo, Progress
+from trimtab.engine.cores import choose_threads
 from trimtab.engine.kernel import Kernel
+from trimtab.engine.text import clean_line
 from trimtab.engine.torch.decode import Decoder, Outcome
 from trimtab.engine.torch.device import DeviceSteering
 from trimtab.engine.torch.families import Anatomy, dissect
@@ -17,11 +20,11 @@ from trimtab.engine.torch.machine import Parts, TorchMachine
 from trimtab.engine.torch.masks import Masks
 from trimtab.engine.torch.pretrained import ends_of, read_model
 from trimtab.engine.torch.resources import (
-    check_memory,
+    check_window,
     choose_context,
     choose_device,
-    choose_threads,
     device_name,
+    room_for_window,
 )
 from trimtab.engine.torch.steering import KernelSteering, Steering
 from trimtab.engine.torch.store import Store
@@ -31,6 +34,8 @@ from trimtab.errors import Cancelled, EngineError, Unsupported
 _CAPABILITIES = (
     "Shift", "Raise", "Tune", "Tune.prenorm", "Tune.logodds", "Adapter.peft", "Preface", "Gate", "Watch",
 )  # fmt: skip
+_SMALL = 50_000_000
+"""Up to so many parameters one thread is the fastest."""
 _DTYPES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
 
 
@@ -44,10 +49,11 @@ def load(request: LoadRequest, progress: Progress) -> TorchMachine:
     if request.exact:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
+    free = memory.available()
     model = read_model(path, settings, device, dtype, exact=request.exact)
     _tell(progress, 0.7)
     parameters = sum(each.numel() for each in model.parameters())
-    threads = request.threads or choose_threads(parameters)
+    threads = choose_threads(request.threads, parameters, small=_SMALL)
     torch.set_num_threads(threads)
     try:
         anatomy = dissect(model)
@@ -58,13 +64,14 @@ def load(request: LoadRequest, progress: Progress) -> TorchMachine:
     config = model.config.get_text_config(decoder=True)
     context, trained, warnings = choose_context(request, config)
     kernel = Kernel(len(anatomy.layers), anatomy.width, native=request.native)
-    parts = _assemble(path, anatomy, kernel, context, device)
+    room = room_for_window(free, anatomy, device)
+    parts = _assemble(path, anatomy, kernel, context, device, room)
     _tell(progress, 0.9)
     info = ModelInfo(
         engine="torch",
-        name=path.resolve().name,
-        path=str(path),
-        architecture=str(config.model_type),
+        name=clean_line(path.resolve().name),
+        path=clean_line(str(path)),
+        architecture=clean_line(str(config.model_type)),
         layers=len(anatomy.layers),
         width=anatomy.width,
         vocabulary=anatomy.vocabulary,
@@ -73,7 +80,7 @@ def load(request: LoadRequest, progress: Progress) -> TorchMachine:
         trained_context=trained,
         parameters=parameters,
         quantisation=_DTYPES[dtype],
-        device=device_name(device),
+        device=clean_line(device_name(device)),
         template=parts.tokens.template(),
         steerable=tuple(range(len(anatomy.layers))),
         capabilities=_CAPABILITIES,
@@ -95,10 +102,12 @@ def load(request: LoadRequest, progress: Progress) -> TorchMachine:
     return machine
 
 
-def _assemble(path: Path, anatomy: Anatomy, kernel: Kernel, context: int, device: torch.device) -> Parts:
+def _assemble(
+    path: Path, anatomy: Anatomy, kernel: Kernel, context: int, device: torch.device, room: int | None
+) -> Parts:
     plain = getattr(anatomy.model.config, "_attn_implementation", "") == "eager"
     additive = anatomy.weight.dtype if plain else None
-    check_memory(anatomy, additive, context, device)
+    check_window(anatomy, additive, context, device, room)
     masks = Masks(anatomy.windows, context, device, additive)
     decoder = Decoder(anatomy, Store(len(anatomy.layers), context), masks, device)
     graphs = None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from typing import Any
 
 import torch
 
 from trimtab.engine.contract import LoadRequest
+from trimtab.engine.memory import giga
 from trimtab.engine.torch.decode import Decoder
 from trimtab.engine.torch.families import Anatomy
 from trimtab.engine.torch.masks import Masks
 from trimtab.engine.torch.store import Store
-from trimtab.errors import EngineError, ModelError, Unsupported
+from trimtab.errors import ModelError, Unsupported
 
 _CONTEXT = 4096
 """The window where none is asked for and the model was trained on more."""
-_SMALL = 50_000_000
-"""Up to so many parameters one thread is the fastest."""
 
 
 def choose_device(request: LoadRequest) -> torch.device:
@@ -54,34 +51,33 @@ def choose_context(request: LoadRequest, config: Any) -> tuple[int, int, tuple[s
     return context, trained, (f"The model was trained on {trained} positions; beyond them it may ramble.",)
 
 
-def check_memory(anatomy: Anatomy, additive: torch.dtype | None, context: int, device: torch.device) -> None:
-    """Refuses a window whose cache cannot fit, before the system starts to swap or to kill."""
+def room_for_window(before: int | None, anatomy: Anatomy, device: torch.device) -> int | None:
+    """What is free for a cache, if `before` bytes were free before the weights came; None where nobody knows.
+
+    The weights are counted and not asked for: as long as they only lie in a file's cached pages the system
+    calls them free.
+    """
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    return None if before is None else before - sum(each.nbytes for each in anatomy.model.parameters())
+
+
+def check_window(
+    anatomy: Anatomy, additive: torch.dtype | None, context: int, device: torch.device, room: int | None
+) -> None:
+    """Refuses a window whose cache cannot fit into `room` bytes, before the system starts to swap or to kill."""
+    if room is None:
+        return
     trial = Store(len(anatomy.layers), 1)
     Decoder(anatomy, trial, Masks(anatomy.windows, 1, device, additive), device).run([0], 0, None)
     needed = trial.bytes * context
-    if device.type == "cuda":
-        held = torch.cuda.mem_get_info(device)[0]
-    else:
-        try:
-            held = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):
-            return
-        held -= sum(each.nbytes for each in anatomy.model.parameters())
-    if needed > held:
-        raise EngineError(
-            f"A window of {context} tokens needs {needed / 2**30:.1f} GiB of memory and {max(held, 0) / 2**30:.1f} "
-            "GiB are there.",
-            f"Load the model with a context of at most {max(held, 0) // trial.bytes}.",
+    if needed > room:
+        fitting = max(room, 0) // trial.bytes
+        raise ModelError(
+            f"A context of {context:,} tokens needs {giga(needed)} beside the model's weights, "
+            f"and {giga(max(room, 0))} is free.",
+            f"Ask for a context of {fitting:,} or less."
+            if fitting
+            else "Close other programs, or choose a smaller model.",
         )
-
-
-def choose_threads(parameters: int) -> int:
-    """The physical cores less one, for they also have an interface to draw."""
-    if parameters <= _SMALL:
-        return 1
-    try:
-        physical = importlib.import_module("psutil").cpu_count(logical=False)
-    except ImportError:
-        physical = None
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(physical or allowed, allowed) - 1)

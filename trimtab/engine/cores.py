@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-_SMALL_MODEL = 32_000_000
-"""Below so many parameters a second thread costs more than it brings."""
 
+def choose_threads(wanted: int | None, parameters: int, *, small: int) -> int:
+    """The number asked for, or the physical cores less one, which keeps the machine usable.
 
-def choose_threads(wanted: int | None, parameters: int) -> int:
-    """The number asked for, or the physical cores less one, which keeps the machine usable."""
+    Below `small` parameters a second thread costs more than it brings.
+    """
     if wanted is not None:
         return max(1, wanted)
-    return 1 if parameters < _SMALL_MODEL else max(1, physical_cores() - 1)
+    return 1 if parameters < small else max(1, physical_cores() - 1)
 
 
 def physical_cores() -> int:
