@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from tests.engine.torch.support import TEXT, close_to, open_machine, plain_logits, plain_model, plan_of
 from tests.tiny import TinyAdapter, TinyModel, tiny_lora
@@ -35,8 +36,6 @@ def adapted(tiny_llama: TinyModel) -> TorchMachine:
 
 def merged(model: TinyModel, parts: list[tuple[TinyAdapter, float]], tokens: list[int]) -> np.ndarray:
     """The plain model with `scale * B @ A` added to its weights, read straight from the files."""
-    from safetensors.numpy import load_file
-
     plain = plain_model(model.safetensors)
     for adapter, scale in parts:
         weights = load_file(adapter.peft / "adapter_model.safetensors")
@@ -176,3 +175,81 @@ def test_a_pickled_adapter_is_refused(lora: TinyAdapter, tmp_path: Path) -> None
     (tmp_path / "adapter_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(ProgramError, match="pickle"):
         Adapter.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"r": 400_000}, {"rank_pattern": {"q_proj": 400_000}}, {"target_modules": "all-linear"}]
+)
+def test_a_rank_that_the_weights_do_not_have_is_refused_before_room_is_made_for_it(
+    tiny_llama: TinyModel, lora: TinyAdapter, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    machine = open_machine(tiny_llama.safetensors)
+    folder = changed(lora, tmp_path, **settings)
+    if "target_modules" in settings:  # a factor of no size, which a few bytes can say
+        weights = load_file(folder / "adapter_model.safetensors")
+        name = next(key for key in weights if key.endswith("lora_A.weight"))
+        weights[name] = np.zeros((400_000, 0), dtype=np.float32)
+        save_file(weights, folder / "adapter_model.safetensors")
+        (folder / "adapter_config.json").write_text(
+            json.dumps(json.loads((folder / "adapter_config.json").read_text()) | {"r": 400_000})
+        )
+    with pytest.raises(ModelError, match="rank 400000"):
+        machine.install(plan_of(Adapter.load(folder)))
+
+
+def test_an_adapter_that_lacks_a_module_it_names_is_refused(
+    tiny_llama: TinyModel, lora: TinyAdapter, tmp_path: Path
+) -> None:
+    machine = open_machine(tiny_llama.safetensors)
+    with pytest.raises(ModelError, match="lacks: lm_head"):
+        machine.install(plan_of(Adapter.load(changed(lora, tmp_path, target_modules=["q_proj", "lm_head"]))))
+
+
+def test_an_adapter_for_all_linear_layers_gets_the_modules_it_has_weights_for(
+    tiny_llama: TinyModel, lora: TinyAdapter, tmp_path: Path
+) -> None:
+    machine = open_machine(tiny_llama.safetensors)
+    adapter = Adapter.load(changed(lora, tmp_path, target_modules="all-linear"))
+    tokens, found = decoded(machine, adapter)
+    close_to(found, merged(tiny_llama, [(lora, 1.0)], tokens))
+
+
+def lora_on_the_head(model: TinyModel, folder: Path) -> Adapter:
+    rng = np.random.default_rng(3)
+    factors = {"A": rng.normal(size=(2, model.shape.width)), "B": rng.normal(size=(512, 2))}
+    folder.mkdir()
+    save_file(
+        {
+            f"base_model.model.lm_head.lora_{at}.weight": each.astype(np.float32)
+            for at, each in factors.items()
+        },
+        folder / "adapter_model.safetensors",
+    )
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["lm_head"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return Adapter.load(folder)
+
+
+def test_the_head_is_measured_without_the_adapter_that_is_on(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    machine = open_machine(tiny_llama.safetensors)
+    direction = np.random.default_rng(0).normal(size=machine.info.width).astype(np.float32)
+    plain, rows, (_, logits) = machine.head(direction), machine.unembed(range(512)), decoded(machine)
+    _, adapted = decoded(machine, lora_on_the_head(tiny_llama, tmp_path / "head"))
+    assert np.abs(adapted - logits).max() > 0.1
+    np.testing.assert_array_equal(machine.head(direction), plain)
+    np.testing.assert_array_equal(machine.unembed(range(512)), rows)
+
+
+def test_no_more_than_the_adapters_used_last_stay_loaded(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    machine = open_machine(tiny_llama.safetensors)
+    made = [
+        Adapter.load(tiny_lora(tiny_llama, tmp_path / str(seed), seed=seed, rank=1).peft)
+        for seed in range(12)
+    ]
+    _, first = decoded(machine, made[0])
+    for adapter in made[1:]:
+        machine.install(plan_of(adapter))
+    left = {name for layer in machine._adapters._layers() for name in layer.lora_A}
+    assert len(left) <= 9
+    _, again = decoded(machine, made[0])
+    np.testing.assert_array_equal(again, first)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,18 @@ from trimtab.errors import ModelError, Unsupported
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _OTHER = "It may have been made for another model."
-_REFUSED = ("modules_to_save", "layer_replication", "trainable_token_indices", "megatron_config")
-"""Settings that change more of the model than LoRA's own factors, and so could not be taken back."""
+_REFUSED = (
+    "modules_to_save", "layer_replication", "trainable_token_indices", "megatron_config", "target_parameters",
+    "alora_invocation_tokens",
+)  # fmt: skip
+"""Settings that change more of the model than LoRA's own factors, or less, and so could not be taken back."""
+_FIRST_FACTOR = re.compile(r"(.+)\.lora_(?:A\.weight|embedding_A)")
+_KEPT = 8
+"""How many adapters stay loaded, those that are on apart."""
 
 
 class Adapters:
-    """The adapters of one model, by the hash of their content."""
+    """The adapters of one model, by the hash of their content; those used last stay loaded."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -41,7 +48,8 @@ class Adapters:
         """From now on these, each at its scale, and no others; the same one twice counts twice."""
         scales: dict[str, float] = {}
         for adapter in adapters:
-            name = self._names.get(adapter.digest) or self._load(adapter)
+            name = self._names.pop(adapter.digest, None) or self._load(adapter)
+            self._names[adapter.digest] = name  # used last, forgotten last
             scales[name] = scales.get(name, 0.0) + adapter.scale
         for name, scale in scales.items():
             for own, held in self._scales[name].values():
@@ -49,6 +57,10 @@ class Adapters:
         wanted = tuple(sorted(name for name, scale in scales.items() if scale))
         if wanted != self._active:
             self._activate(wanted)
+        for digest in [digest for digest, name in self._names.items() if name not in scales][:-_KEPT]:
+            name = self._names.pop(digest)
+            del self._scales[name]
+            self._forget(name)
 
     @contextmanager
     def idle(self) -> Iterator[None]:
@@ -89,7 +101,6 @@ class Adapters:
                 raise ModelError(
                     f"{adapter.title} could not be loaded: {first_line(error)}", _OTHER
                 ) from error
-        self._names[adapter.digest] = name
         self._scales[name] = {}
         for layer in self._layers():
             if name in layer.scaling:
@@ -101,7 +112,7 @@ class Adapters:
         return name
 
     def _forget(self, name: str) -> None:
-        """Takes out what a failed load may have put in."""
+        """Takes out what a load put in, or may have put in before it failed."""
         for layer in self._layers():
             layer.delete_adapter(name)
         getattr(self._model, "peft_config", {}).pop(name, None)
@@ -117,6 +128,7 @@ class Adapters:
         factors = {
             key.removeprefix(_PREFIX): value for key, value in load_file(str(folder / _WEIGHTS)).items()
         }
+        _confine(config, factors, self._model)
         with torch.inference_mode(False), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of every second adapter
             inject_adapter_in_model(config, self._model, adapter_name=name)
@@ -127,6 +139,36 @@ class Adapters:
         ]:
             raise ValueError(f"it has to do with weights that this model {fault}: {key[:120]}.")
         self._model.eval().requires_grad_(False)
+
+
+def _confine(config: Any, factors: Mapping[str, Tensor], model: Any) -> None:
+    """Makes the config ask for the modules and ranks that the file has weights for, or refuses it.
+
+    What it asks for is allocated before any weight is looked at, and a few bytes can ask for all memory.
+    """
+    from peft.tuners.tuners_utils import check_target_module_exists
+    from peft.utils.other import get_pattern_key
+
+    found = {match[1]: value for key, value in factors.items() if (match := _FIRST_FACTOR.fullmatch(key))}
+    modules = dict(model.named_modules())
+    for name, factor in found.items():
+        if name not in modules:
+            raise ValueError(f"it has to do with weights that this model does not know: {name[:120]}.")
+        rank = config.rank_pattern.get(get_pattern_key(list(config.rank_pattern), name), config.r)
+        width = getattr(modules[name], "base_layer", modules[name]).weight.shape
+        if factor.ndim != 2 or factor.shape[0] != rank or factor.shape[1] not in width:
+            raise ValueError(
+                f"it says that {name[:120]} has rank {rank}, and its factor there has the shape "
+                f"{' x '.join(map(str, factor.shape))}."
+            )
+    for name in modules if config.target_modules != "all-linear" else ():
+        inside = ".lora_" in name or ".base_layer" in name
+        if name not in found and not inside and check_target_module_exists(config, name):
+            raise ValueError(
+                f"it has to do with weights that this model needs and the adapter lacks: {name[:120]}."
+            )
+    config.target_modules = set(found)
+    config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
 
 
 def stage(adapter: Adapter, folder: Path) -> None:

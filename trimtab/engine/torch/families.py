@@ -40,14 +40,20 @@ class Anatomy:
         return found
 
     @property
+    def bare_head(self) -> nn.Module:
+        """The head as the model brought it, whatever adapter may be around it."""
+        found: nn.Module = getattr(self.head, "base_layer", self.head)
+        return found
+
+    @property
     def weight(self) -> Tensor:
         """The unembedding matrix."""
-        found: Tensor = self.model.get_output_embeddings().weight
+        found: Tensor = self.bare_head.get_parameter("weight")
         return found
 
     @property
     def bias(self) -> Tensor | None:
-        found: Tensor | None = getattr(self.model.get_output_embeddings(), "bias", None)
+        found: Tensor | None = getattr(self.bare_head, "bias", None)
         return found
 
     def logits(self, normed: Tensor) -> Tensor:

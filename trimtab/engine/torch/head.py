@@ -15,8 +15,11 @@ _ROWS = 16_384
 
 @torch.inference_mode()
 def through_head(anatomy: Anatomy, direction: FloatArray) -> FloatArray:
-    """What adding `direction` to the normed state adds to the logits, before any soft cap, in f32."""
-    head, weight = anatomy.head, anatomy.weight
+    """What adding `direction` to the normed state adds to the logits, before any soft cap, in f32.
+
+    That of the model itself: what an adapter on the head would add changes from plan to plan.
+    """
+    head, weight = anatomy.bare_head, anatomy.weight
     vector = torch.from_numpy(np.ascontiguousarray(direction, dtype=np.float32)).to(weight.device)
     if type(head) is nn.Linear:
         made = torch.cat([rows.float() @ vector for rows in torch.split(weight, _ROWS)])
