@@ -164,3 +164,9 @@ def reference(machine: TorchMachine, item: Tune) -> math.Objective:
         None if bias is None else bias[list(ANCHORS.negative)].astype(np.float64),
         machine.softcap(),
     )
+
+
+def test_no_more_than_the_objectives_used_last_are_kept(llama: TorchMachine) -> None:
+    for token in range(80):
+        tuned(llama, tune(anchors=Anchors(positive=(token,)), solver="gradient", steps=1))
+    assert len(llama._tuner._objectives) <= 64

@@ -12,6 +12,7 @@ from trimtab.engine.program import Anchors, Tune
 from trimtab.engine.torch.families import Anatomy
 
 _LAST_STEP_TRIES = 12
+_KEPT = 64
 
 
 class Objective:
@@ -104,6 +105,8 @@ class Tuner:
     def _objective(self, tune: Tune) -> Objective:
         key = tune.anchors, tune.objective
         if key not in self._objectives:
+            if len(self._objectives) >= _KEPT:
+                del self._objectives[next(iter(self._objectives))]
             self._objectives[key] = Objective(self._anatomy, tune)
         return self._objectives[key]
 
