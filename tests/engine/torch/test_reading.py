@@ -23,7 +23,7 @@ from trimtab.engine.contract import ActivationRequest, Passage
 from trimtab.engine.program import Array, Shift
 from trimtab.engine.torch import reading
 from trimtab.engine.torch.machine import TorchMachine
-from trimtab.errors import Cancelled, ContextFull
+from trimtab.errors import Cancelled, ContextFull, EngineError, Unsupported
 
 TEXTS = [TEXT[:50], "A calm sea.", TEXT, "No.", TEXT[20:60]]
 
@@ -143,3 +143,28 @@ def test_scoring_puts_back_what_was_installed(llama: TorchMachine) -> None:
     llama.score(pairs(llama), lambda fraction: True)
     llama.cut(0)
     np.testing.assert_array_equal(llama.decode([1, 5, 6]), steered)
+
+
+@pytest.mark.parametrize("where", [slice(3, 3), slice(50, 60)])
+def test_a_slice_that_holds_no_position_is_a_typed_error(llama: TorchMachine, where: slice) -> None:
+    with pytest.raises(EngineError, match="no token"):
+        llama.activations([([5, 6, 7], where)], request((1,), "mean"), lambda fraction: True)
+
+
+def test_a_state_at_the_end_of_nothing_is_a_typed_error(llama: TorchMachine) -> None:
+    with pytest.raises(EngineError, match="no token"):
+        llama.state_at_end([], [1])
+
+
+@pytest.mark.parametrize("layer", [-1, 4])
+def test_a_layer_that_is_not_there_cannot_be_read(llama: TorchMachine, layer: int) -> None:
+    with pytest.raises(Unsupported, match=f"Layer {layer} "):
+        llama.state_at_end([5, 6], [layer])
+    with pytest.raises(Unsupported, match=f"Layer {layer} "):
+        llama.activations([([5, 6], slice(None))], request((layer,)), lambda fraction: True)
+
+
+@pytest.mark.parametrize("token", [-1, 512])
+def test_a_token_that_is_not_there_has_no_row(llama: TorchMachine, token: int) -> None:
+    with pytest.raises(EngineError, match=f"Token {token} "):
+        llama.unembed([token])

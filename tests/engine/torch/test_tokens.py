@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 from tests.tiny import TinyModel
 from trimtab.engine.torch.tokens import Tokens
 from trimtab.engine.vocabulary import vocabulary_hash
-from trimtab.errors import ModelError
+from trimtab.errors import EngineError, ModelError
 
 STRANGE = "Überraschung: 🙂 日本 \t\n and a\u0301 \x00 end"
 
@@ -76,7 +76,7 @@ def test_special_texts_become_special_tokens_only_where_asked(byte_level: Tokens
     plain = byte_level.tokenize(text, special=False, bos=False)
     assert 2 not in plain and b"".join(byte_level.pieces(plain)) == text.encode()
     assert byte_level.tokenize(text, special=True, bos=False)[0] == 2
-    assert set(byte_level.special_texts()) == {
+    assert set(byte_level.control_texts()) == {
         "<|endoftext|>",
         "<|startoftext|>",
         "<|im_start|>",
@@ -152,3 +152,9 @@ def test_a_damaged_tokenizer_is_named(tiny_llama: TinyModel, tmp_path: Path) -> 
     (tmp_path / "tokenizer.json").write_text("{ not json")
     with pytest.raises(ModelError, match="tokenizer"):
         Tokens(tmp_path, 10, [])
+
+
+@pytest.mark.parametrize("token", [-1, 512, 10**6, -(2**40)])
+def test_a_token_that_does_not_exist_has_no_piece(byte_level: Tokens, token: int) -> None:
+    with pytest.raises(EngineError, match=f"Token {token} does not exist"):
+        byte_level.pieces([5, token])

@@ -79,7 +79,13 @@ class TorchMachine:
         return self._tokens.is_end(token)
 
     def special_texts(self) -> list[str]:
-        return self._tokens.special_texts()
+        return [*self.control_texts(), *self.defined_texts()]
+
+    def control_texts(self) -> list[str]:
+        return self._tokens.control_texts()
+
+    def defined_texts(self) -> list[str]:
+        return self._tokens.defined_texts()
 
     def template_variables(self) -> dict[str, str]:
         return self._tokens.variables()
@@ -161,14 +167,16 @@ class TorchMachine:
         return self._anatomy.softcap
 
     def state_at_end(self, tokens: Sequence[int], layers: Sequence[int]) -> FloatArray:
+        self._check_layers(layers)
         with self._aside():
-            texts = [(list(tokens), slice(len(tokens)))]
+            texts = [(list(tokens), slice(None))]
             found: FloatArray = self._reader.activations(texts, layers, mean=False, progress=self._going)[0]
         return found
 
     def activations(
         self, texts: Sequence[tuple[list[int], slice]], request: ActivationRequest, progress: Progress
     ) -> FloatArray:
+        self._check_layers(request.layers)
         with self._aside():
             return self._reader.activations(
                 texts, request.layers, mean=request.positions == "mean", progress=self._both(progress)
@@ -179,6 +187,7 @@ class TorchMachine:
             return self._reader.score(pairs, self._both(progress))
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
+        self._tokens.check(tokens)
         chosen = torch.tensor(list(tokens), dtype=torch.long, device=self._device)
         with torch.inference_mode():
             rows: FloatArray = self._anatomy.weight[chosen].float().cpu().numpy()
@@ -195,6 +204,11 @@ class TorchMachine:
     def _aside(self) -> Iterator[None]:
         with self._hooks.idle(), self._adapters.idle():
             yield
+
+    def _check_layers(self, layers: Sequence[int]) -> None:
+        for layer in layers:
+            if not 0 <= layer < self.info.layers:
+                raise Unsupported(f"Layer {layer} of this model cannot be read.", "Choose another layer.")
 
     def _both(self, progress: Progress) -> Progress:
         return lambda fraction: self._going(fraction) and progress(fraction)

@@ -13,7 +13,7 @@ from trimtab.engine.contract import FloatArray, Progress
 from trimtab.engine.torch.families import Anatomy
 from trimtab.engine.torch.masks import Masks
 from trimtab.engine.torch.steering import watch
-from trimtab.errors import Cancelled, ContextFull
+from trimtab.errors import Cancelled, ContextFull, EngineError
 
 _TOKENS = 4096
 _PAIRS = 1 << 23
@@ -39,6 +39,8 @@ class Reader:
         progress: Progress,
     ) -> FloatArray:
         """Shape (texts, layers, width): of each text the last or the mean of the positions in its slice."""
+        if not all(range(len(tokens))[where] for tokens, where in texts):
+            raise EngineError("A text to read has no token where it is to be read.", "Give it some words.")
         found = np.empty((len(texts), len(layers), self._anatomy.width), dtype=np.float32)
         places = {layer: [n for n, each in enumerate(layers) if each == layer] for layer in layers}
         done = 0
@@ -105,8 +107,6 @@ class Reader:
         """Shape (texts, 1, positions): how much of each position is wanted."""
         shares = torch.zeros((len(spans), 1, longest))
         for row, span in enumerate(spans):
-            if not span:
-                raise ValueError("a slice of a text to read holds no position")
             if mean:
                 shares[row, 0, list(span)] = 1.0 / len(span)
             else:

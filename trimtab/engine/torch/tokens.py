@@ -9,7 +9,7 @@ from typing import Any
 
 from trimtab.engine.torch.folder import first_line
 from trimtab.engine.vocabulary import vocabulary_hash
-from trimtab.errors import ModelError
+from trimtab.errors import EngineError, ModelError
 
 _ENDS = frozenset(
     {
@@ -30,18 +30,15 @@ class Tokens:
         self._backend.no_truncation()  # what a folder was trained with may be stored in it
         self._backend.no_padding()
         self._size = size
-        self._specials = {
-            int(number): str(token.content)
-            for number, token in self._held.added_tokens_decoder.items()
-            if token.special
-        }
-        self._added = {int(n): str(token.content) for n, token in self._held.added_tokens_decoder.items()}
+        added = self._held.added_tokens_decoder.items()
+        self._added = {int(n): str(token.content) for n, token in added}
+        self._controls = {int(n): str(token.content) for n, token in added if token.special}
         self._bytes_of = _byte_reader(self._backend)
         start = self._held.bos_token_id
         begun = self._backend.encode("a", add_special_tokens=True).ids
         self._start = [int(start)] if start is not None and begun[:1] == [start] else []
         own = [] if self._held.eos_token_id is None else [int(self._held.eos_token_id)]
-        self._ends = {*ends, *own, *(n for n, text in self._specials.items() if text in _ENDS)}
+        self._ends = {*ends, *own, *(n for n, text in self._controls.items() if text in _ENDS)}
 
     def tokenize(self, text: str, *, special: bool, bos: bool) -> list[int]:
         self._backend.encode_special_tokens = not special
@@ -49,13 +46,23 @@ class Tokens:
         return [*self._start, *ids] if bos else ids
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        self.check(tokens)
         return [self._piece(token) for token in tokens]
+
+    def check(self, tokens: Sequence[int]) -> None:
+        """Refuses ids that the model does not have."""
+        for token in tokens:
+            if not 0 <= token < self._size:
+                raise EngineError(f"Token {token} does not exist; there are {self._size}.")
 
     def is_end(self, token: int) -> bool:
         return token in self._ends
 
-    def special_texts(self) -> list[str]:
-        return list(self._specials.values())
+    def control_texts(self) -> list[str]:
+        return list(self._controls.values())
+
+    def defined_texts(self) -> list[str]:
+        return [text for number, text in self._added.items() if number not in self._controls]
 
     def variables(self) -> dict[str, str]:
         names = ("bos_token", "eos_token", "unk_token", "pad_token")
