@@ -120,7 +120,7 @@ def test_the_text_of_the_events_is_the_text_of_the_tokens(engine: MachineEngine)
 def test_logprobs_are_those_that_scoring_finds(engine: MachineEngine) -> None:
     prompt = engine.tokenize(PROMPT, bos=True)
     tokens, _ = run(engine, ask())
-    [found] = engine.machine.score([(prompt, [token.id for token in tokens])], lambda fraction: True)
+    [found] = engine.machine.score([(prompt, [token.id for token in tokens])], None, lambda fraction: True)
     np.testing.assert_allclose([token.logprob for token in tokens], found, atol=1e-4)
 
 
@@ -600,6 +600,28 @@ def test_scores_add_up_over_steered_and_unsteered_paths(engine: MachineEngine) -
     slow = engine.score(ScoreRequest(pairs=pairs, program=nothing), lambda f: True)
     for left, right in zip(plain, slow, strict=True):
         np.testing.assert_allclose(left, right, atol=1e-4)
+
+
+def test_a_batch_scores_as_position_by_position_does(engine: MachineEngine) -> None:
+    tune = Tune(anchors=Anchors(positive=(20, 30), negative=(40,)), step=0.05, steps=4)
+    gated = shift(engine, scale=2, gate=gate(engine, opened=True))
+    program = Program(interventions=(raising(engine, target=9.0), gated, tune))
+    parted = Program(
+        interventions=(*program.interventions, shift(engine, scale=1e-12, seed=9, scope="reply"))
+    )
+    pairs = ((PROMPT, " sang songs"), ("A day", " of rest and calm"))
+    together = engine.score(ScoreRequest(pairs=pairs, program=program), lambda f: True)
+    one_by_one = engine.score(ScoreRequest(pairs=pairs, program=parted), lambda f: True)
+    for left, right in zip(together, one_by_one, strict=True):
+        np.testing.assert_allclose(left, right, atol=2e-4)
+
+
+def test_scoring_in_a_batch_leaves_the_chat_in_its_cache(engine: MachineEngine) -> None:
+    run(engine, ask())
+    program = Program(interventions=(shift(engine),))
+    engine.score(ScoreRequest(pairs=(("A day", " of rest"),), program=program), lambda f: True)
+    _, done = run(engine, ask())
+    assert done.receipt.cached_tokens == done.receipt.prompt_tokens - 1
 
 
 def test_steering_changes_scores(engine: MachineEngine) -> None:

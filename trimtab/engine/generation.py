@@ -41,7 +41,7 @@ class MachineEngine:
         self.piece = piece
         self.gates = GateReader(machine, self.prompt_tokens)
         self._template = ChatTemplate(
-            self.info.template, machine.template_variables(), machine.special_texts()
+            self.info.template, machine.template_variables(), machine.control_texts()
         )
         self._cancelled = threading.Event()
         self._lock = threading.Lock()

@@ -49,8 +49,12 @@ class Machine(Protocol):
 
     def is_end(self, token: int) -> bool: ...
 
-    def special_texts(self) -> list[str]:
-        """The texts that `tokenize` would turn into special tokens."""
+    def control_texts(self) -> list[str]:
+        """The texts of tokens that steer a conversation: start, end, whose turn it is."""
+        ...
+
+    def defined_texts(self) -> list[str]:
+        """The texts of other tokens that are parsed in any text, such as a run of spaces."""
         ...
 
     def template_variables(self) -> dict[str, str]:
@@ -121,8 +125,17 @@ class Machine(Protocol):
         last or the mean of the positions in its slice."""
         ...
 
-    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
-        """For each (context, continuation) the log-probability of each token of the continuation, unsteered."""
+    def score(
+        self,
+        pairs: Sequence[tuple[list[int], list[int]]],
+        adjust: Callable[[FloatArray], object] | None,
+        progress: Progress,
+    ) -> list[FloatArray]:
+        """For each (context, continuation) the log-probability of each token of the continuation.
+
+        Each pair is read in a sequence of its own, under the installed plan but for its tunes; `adjust`
+        changes each row of logits before it counts. Readings are mixed up by it: install a plan afterwards.
+        """
         ...
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray: ...

@@ -27,20 +27,45 @@ class _Pair:
     reply: Plan
 
     @property
-    def steered(self) -> bool:
-        return self.prompt.steers or self.reply.steers
+    def alike(self) -> str | None:
+        """Pairs of which this is equal can be read in one batch; None for one that cannot be read at once.
+
+        That is so if one plan does for all positions, and if all that is tuned is tuned on logits.
+        """
+        at_once = self.prompt.fingerprint == self.reply.fingerprint
+        return self.reply.fingerprint if at_once and all(tune.linear for tune in self.reply.tunes) else None
 
 
 def score_pairs(engine: MachineEngine, request: ScoreRequest, progress: Progress) -> list[FloatArray]:
     """For each pair the log-probability of each token of the continuation."""
     pairs = [_pair(engine, request.program, context, said) for context, said in request.pairs]
-    if not any(pair.steered for pair in pairs):
-        return engine.machine.score([(pair.context, pair.continuation) for pair in pairs], progress)
-    found = []
-    for number, pair in enumerate(pairs, 1):
-        found.append(_score_one(engine, pair))
-        progress(number / len(pairs))
+    found: list[FloatArray] = [np.empty(0, dtype=np.float32)] * len(pairs)
+    done = 0
+    for group in _groups(pairs):
+        alone = pairs[group[0]].alike is None
+        batch = [_score_one(engine, pairs[group[0]])] if alone else _score_batch(engine, pairs, group)
+        for number, scores in zip(group, batch, strict=True):
+            found[number] = scores
+        done += len(group)
+        progress(done / len(pairs))
     return found
+
+
+def _groups(pairs: list[_Pair]) -> list[list[int]]:
+    """The pairs to read together, by number."""
+    together: dict[object, list[int]] = {}
+    for number, pair in enumerate(pairs):
+        key = number if pair.alike is None else (pair.alike, pair.reply.tunes)
+        together.setdefault(key, []).append(number)
+    return list(together.values())
+
+
+def _score_batch(engine: MachineEngine, pairs: list[_Pair], group: list[int]) -> list[FloatArray]:
+    """In sequences of their own, beside the chat's."""
+    plan = pairs[group[0]].reply
+    tuner = engine.install(plan)
+    texts = [(pairs[number].context, pairs[number].continuation) for number in group]
+    return engine.machine.score(texts, tuner.apply if plan.tunes else None, lambda _: not engine.cancelled)
 
 
 def _pair(engine: MachineEngine, program: Program, context: str, continuation: str) -> _Pair:

@@ -11,6 +11,7 @@ import pytest
 from tests.engine.llama.support import captured, fresh, plan_of, raises, shifts
 from tests.tiny import TinyModel
 from tests.tiny.bare import BareLlama
+from trimtab.engine import math
 from trimtab.engine.contract import ActivationRequest
 from trimtab.engine.llama.machine import LlamaMachine
 from trimtab.engine.plan import NOTHING
@@ -47,7 +48,7 @@ def test_reading_beside_it_leaves_the_chat_alone(machine: LlamaMachine, tokens: 
     machine.decode(tokens[:10])
     machine.activations(list(zip(TEXTS, SLICES, strict=True)), request((1, 3), "mean"), lambda fraction: True)
     machine.state_at_end(tokens, [1])
-    machine.score([([5, 6], [7, 8])], lambda fraction: True)
+    machine.score([([5, 6], [7, 8])], None, lambda fraction: True)
     np.testing.assert_allclose(machine.decode(tokens[10:]), expected, atol=2e-5)
 
 
@@ -67,13 +68,12 @@ def test_readings_of_the_chat_outlast_what_is_read_beside_it(
 ) -> None:
     fresh(machine, plan_of(*shifts(machine, [1])), tokens)
     machine.state_at_end(tokens, [1])
-    machine.score([([5, 6], [7, 8])], lambda fraction: True)
     assert list(machine.readings().moved) == [0, len(tokens), 0, 0]
 
 
 def test_scores_are_the_log_softmax_of_a_full_decode(tiny_llama: TinyModel, machine: LlamaMachine) -> None:
     pairs = [([5, 6, 7], [8]), (list(range(9, 60)), list(range(60, 90))), ([1], [2, 3, 4, 5])]
-    found = machine.score(pairs, lambda fraction: True)
+    found = machine.score(pairs, None, lambda fraction: True)
     with BareLlama(tiny_llama.gguf) as bare:
         for row, (context, continuation) in zip(found, pairs, strict=True):
             logits = bare.logits([*context, *continuation])[len(context) - 1 : -1].astype(np.float64)
@@ -81,11 +81,23 @@ def test_scores_are_the_log_softmax_of_a_full_decode(tiny_llama: TinyModel, mach
             np.testing.assert_allclose(row, expected[np.arange(len(continuation)), continuation], atol=2e-5)
 
 
-def test_scores_are_unsteered_whatever_is_installed(machine: LlamaMachine) -> None:
-    pair = [5, 6, 7], [8, 9]
-    (plain,) = machine.score([pair], lambda fraction: True)
-    fresh(machine, plan_of(*shifts(machine, [1, 3]), *raises(machine, [2])), [5, 6])
-    np.testing.assert_allclose(machine.score([pair], lambda fraction: True)[0], plain, atol=2e-5)
+def test_scores_are_those_of_a_decode_under_the_plan(machine: LlamaMachine) -> None:
+    plan = plan_of(*shifts(machine, [1, 3]), *raises(machine, [2]))
+    pairs = [([5, 6, 7], [8]), ([9, 10], [11]), ([5], [6])]
+    expected = [
+        math.log_probability(fresh(machine, plan, context), continuation[0])
+        for context, continuation in pairs
+    ]
+    found = machine.score(pairs, None, lambda fraction: True)
+    np.testing.assert_allclose(np.concatenate(found), expected, atol=2e-5)
+
+
+def test_each_row_of_logits_can_be_adjusted_before_it_counts(machine: LlamaMachine) -> None:
+    def only(logits: np.ndarray) -> None:
+        logits[8] += 1e3
+
+    (found,) = machine.score([([5, 6, 7], [8, 9])], only, lambda fraction: True)
+    assert found[0] == pytest.approx(0, abs=1e-3) and found[1] < -100
 
 
 def test_a_long_text_puts_the_chat_away_and_brings_it_back(tiny_llama: TinyModel, opener: Opener) -> None:

@@ -19,6 +19,7 @@ from tests.engine.torch.support import (
     random_raise,
 )
 from tests.tiny import ARCHITECTURES, TinyModel
+from trimtab.engine import math
 from trimtab.engine.contract import ActivationRequest, Passage
 from trimtab.engine.program import Array, Shift
 from trimtab.engine.torch import reading
@@ -124,25 +125,27 @@ def test_scores_are_the_log_probabilities_of_plain_passes(
 ) -> None:
     folder = tiny_model(architecture).safetensors
     machine, model = open_machine(folder, context=128), plain_model(folder)
-    found = machine.score(pairs(machine), lambda fraction: True)
+    found = machine.score(pairs(machine), None, lambda fraction: True)
     for (context, after), scores in zip(pairs(machine), found, strict=True):
         rows = log_softmax(plain_logits(model, context + after)[len(context) - 1 : -1])
         close_to(scores, rows[np.arange(len(after)), after].astype(np.float32))
 
 
-def test_scores_are_unsteered_whatever_is_installed(llama: TorchMachine) -> None:
-    plain = llama.score(pairs(llama), lambda fraction: True)
+def test_scores_are_those_of_a_decode_under_the_plan(llama: TorchMachine) -> None:
     llama.install(plan_of(random_raise(1, llama.info.width, 3)))
-    for steered, wanted in zip(llama.score(pairs(llama), lambda fraction: True), plain, strict=True):
-        np.testing.assert_array_equal(steered, wanted)
+    found = llama.score(pairs(llama), None, lambda fraction: True)
+    for scores, (context, after) in zip(found, pairs(llama), strict=True):
+        llama.cut(0)
+        logits = llama.decode(context)
+        assert scores[0] == pytest.approx(math.log_probability(logits, after[0]), abs=1e-4)
 
 
-def test_scoring_puts_back_what_was_installed(llama: TorchMachine) -> None:
-    llama.install(plan_of(Shift(layer=1, vector=Array(np.ones(llama.info.width)))))
-    steered = llama.decode([1, 5, 6])
-    llama.score(pairs(llama), lambda fraction: True)
-    llama.cut(0)
-    np.testing.assert_array_equal(llama.decode([1, 5, 6]), steered)
+def test_each_row_of_logits_can_be_adjusted_before_it_counts(llama: TorchMachine) -> None:
+    def only(logits: np.ndarray) -> None:
+        logits[8] += 1e3
+
+    (found,) = llama.score([([5, 6, 7], [8, 9])], only, lambda fraction: True)
+    assert found[0] == pytest.approx(0, abs=1e-3) and found[1] < -100
 
 
 @pytest.mark.parametrize("where", [slice(3, 3), slice(50, 60)])

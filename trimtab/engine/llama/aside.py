@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trimtab.engine import math
 from trimtab.engine.contract import FloatArray, Progress
 from trimtab.engine.llama.forward import Forward
 from trimtab.engine.llama.hook import Hook, Mode
@@ -92,7 +93,10 @@ class Aside:
         return means
 
     def scores(
-        self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], progress: Progress
+        self,
+        pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+        adjust: Callable[[FloatArray], object] | None,
+        progress: Progress,
     ) -> list[FloatArray]:
         """For each (context, continuation) the log-probability of each token of the continuation."""
         texts = []
@@ -106,7 +110,10 @@ class Aside:
                 context, continuation = pairs[piece.text]
                 for place in piece.places(texts[piece.text].wanted):
                     at = place - piece.row + piece.start - (len(context) - 1)
-                    found[piece.text][at] = _log_probability(self._forward.logits(place), continuation[at])
+                    logits = self._forward.logits(place)
+                    if adjust is not None:
+                        adjust(logits)
+                    found[piece.text][at] = math.log_probability(logits, continuation[at])
 
         self._read(texts, self._forward.batch.capacity, self._outputs_at_once(), take, progress)
         return found
@@ -191,9 +198,3 @@ class Aside:
             if api.llama_state_seq_set_data(self._native.context, kept, size, CHAT) != size:
                 self._forward.forget(CHAT)
                 raise EngineError("The chat could not be put back.", "It is read anew when it goes on.")
-
-
-def _log_probability(logits: FloatArray, token: int) -> float:
-    exact = logits.astype(np.float64)
-    highest = exact.max()
-    return float(exact[token] - highest - np.log(np.exp(exact - highest).sum()))

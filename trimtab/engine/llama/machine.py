@@ -196,9 +196,16 @@ class LlamaMachine:
         with self._beside():
             return self._parts.aside.states(texts, request.layers, request.positions, progress)
 
-    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
-        with self._beside():
-            return self._parts.aside.scores(pairs, progress)
+    def score(
+        self,
+        pairs: Sequence[tuple[list[int], list[int]]],
+        adjust: Callable[[FloatArray], object] | None,
+        progress: Progress,
+    ) -> list[FloatArray]:
+        try:
+            return self._parts.aside.scores(pairs, adjust, progress)
+        finally:
+            self._length = self._forward.length(CHAT)
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
         return unembedding(self._parts.file, tokens)

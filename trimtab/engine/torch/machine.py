@@ -182,9 +182,13 @@ class TorchMachine:
                 texts, request.layers, mean=request.positions == "mean", progress=self._both(progress)
             )
 
-    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
-        with self._aside():
-            return self._reader.score(pairs, self._both(progress))
+    def score(
+        self,
+        pairs: Sequence[tuple[list[int], list[int]]],
+        adjust: Callable[[FloatArray], object] | None,
+        progress: Progress,
+    ) -> list[FloatArray]:
+        return self._reader.score(pairs, adjust, self._both(progress))
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
         self._tokens.check(tokens)

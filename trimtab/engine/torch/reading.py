@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -60,7 +60,12 @@ class Reader:
             self._tell(progress, done / len(texts))
         return found
 
-    def score(self, pairs: Sequence[tuple[list[int], list[int]]], progress: Progress) -> list[FloatArray]:
+    def score(
+        self,
+        pairs: Sequence[tuple[list[int], list[int]]],
+        adjust: Callable[[FloatArray], object] | None,
+        progress: Progress,
+    ) -> list[FloatArray]:
         """For each (context, continuation) the log-probability of each token of the continuation."""
         found: list[FloatArray] = [np.empty(0, dtype=np.float32)] * len(pairs)
         done = 0
@@ -70,18 +75,25 @@ class Reader:
             for row, number in enumerate(batch):
                 context, after = pairs[number]
                 at = slice(len(context) - 1, len(context) - 1 + len(after))
-                found[number] = self._log_probabilities(normed[row, at], after)
+                found[number] = self._log_probabilities(normed[row, at], after, adjust)
             done += len(batch)
             self._tell(progress, done / len(pairs))
         return found
 
-    def _log_probabilities(self, states: Tensor, tokens: Sequence[int]) -> FloatArray:
-        rows = max(1, _LOGITS // self._anatomy.vocabulary)
+    def _log_probabilities(
+        self, states: Tensor, tokens: Sequence[int], adjust: Callable[[FloatArray], object] | None
+    ) -> FloatArray:
+        most = max(1, _LOGITS // self._anatomy.vocabulary)
         wanted = torch.tensor(tokens, device=self._device)
         parts = []
         with torch.inference_mode():
-            for some, each in zip(torch.split(states, rows), torch.split(wanted, rows), strict=True):
+            for some, each in zip(torch.split(states, most), torch.split(wanted, most), strict=True):
                 logits = self._anatomy.logits(some)
+                if adjust is not None:
+                    rows = logits.cpu().numpy()
+                    for row in rows:
+                        adjust(row)
+                    logits = torch.from_numpy(rows).to(logits.device)
                 chosen = logits.gather(1, each.unsqueeze(1)).squeeze(1)
                 parts.append(chosen - logits.logsumexp(1))
             found: FloatArray = torch.cat(parts).cpu().numpy()
