@@ -13,7 +13,7 @@ from torch import Tensor
 from trimtab.engine.torch.families import Anatomy
 from trimtab.engine.torch.graph import Graphs
 from trimtab.engine.torch.masks import Masks
-from trimtab.engine.torch.store import Store
+from trimtab.engine.torch.store import KeyValueStore
 from trimtab.errors import Cancelled
 
 _LONG = 8
@@ -32,7 +32,7 @@ class Outcome:
 class Decoder:
     """Runs passes; knows nothing of what hooks on the layers do meanwhile."""
 
-    def __init__(self, anatomy: Anatomy, store: Store, masks: Masks, device: torch.device) -> None:
+    def __init__(self, anatomy: Anatomy, store: KeyValueStore, masks: Masks, device: torch.device) -> None:
         self._anatomy = anatomy
         self._store = store
         self._masks = masks

@@ -27,7 +27,7 @@ from trimtab.engine.torch.resources import (
     room_for_window,
 )
 from trimtab.engine.torch.steering import KernelSteering, Steering
-from trimtab.engine.torch.store import Store
+from trimtab.engine.torch.store import KeyValueStore
 from trimtab.engine.torch.tokens import Tokens
 from trimtab.errors import Cancelled, EngineError, Unsupported
 
@@ -109,7 +109,7 @@ def _assemble(
     additive = anatomy.weight.dtype if plain else None
     check_window(anatomy, additive, context, device, room)
     masks = Masks(anatomy.windows, context, device, additive)
-    decoder = Decoder(anatomy, Store(len(anatomy.layers), context), masks, device)
+    decoder = Decoder(anatomy, KeyValueStore(len(anatomy.layers), context), masks, device)
     graphs = None
     steering: Steering = KernelSteering(kernel, anatomy.width)
     if device.type == "cuda":

@@ -11,7 +11,7 @@ from trimtab.engine.memory import giga
 from trimtab.engine.torch.decode import Decoder
 from trimtab.engine.torch.families import Anatomy
 from trimtab.engine.torch.masks import Masks
-from trimtab.engine.torch.store import Store
+from trimtab.engine.torch.store import KeyValueStore
 from trimtab.errors import ModelError, Unsupported
 
 _CONTEXT = 4096
@@ -69,7 +69,7 @@ def check_window(
     """Refuses a window whose cache cannot fit into `room` bytes, before the system starts to swap or to kill."""
     if room is None:
         return
-    trial = Store(len(anatomy.layers), 1)
+    trial = KeyValueStore(len(anatomy.layers), 1)
     Decoder(anatomy, trial, Masks(anatomy.windows, 1, device, additive), device).run([0], 0, None)
     needed = trial.bytes * context
     if needed > room:

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 
-class Store(Cache):
+class KeyValueStore(Cache):
     """Every layer keeps every position, sliding windows included: masks make the window, so cutting works."""
 
     def __init__(self, layers: int, context: int) -> None:
