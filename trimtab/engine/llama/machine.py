@@ -64,9 +64,6 @@ class LlamaMachine:
     def is_end(self, token: int) -> bool:
         return self._words.is_end(token)
 
-    def special_texts(self) -> list[str]:
-        return [*self.control_texts(), *self.defined_texts()]
-
     def control_texts(self) -> list[str]:
         return self._words.controls
 

@@ -150,7 +150,7 @@ def _confine(config: Any, factors: Mapping[str, Tensor], model: Any) -> None:
     from peft.utils.other import get_pattern_key
 
     found = {match[1]: value for key, value in factors.items() if (match := _FIRST_FACTOR.fullmatch(key))}
-    modules = dict(model.named_modules())
+    modules: dict[str, Any] = dict(model.named_modules())
     for name, factor in found.items():
         if name not in modules:
             raise ValueError(f"it has to do with weights that this model does not know: {name[:120]}.")

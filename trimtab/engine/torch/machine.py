@@ -78,9 +78,6 @@ class TorchMachine:
     def is_end(self, token: int) -> bool:
         return self._tokens.is_end(token)
 
-    def special_texts(self) -> list[str]:
-        return [*self.control_texts(), *self.defined_texts()]
-
     def control_texts(self) -> list[str]:
         return self._tokens.control_texts()
 
