@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 from trimtab.engine.cache import ChatCache
@@ -25,7 +26,7 @@ from trimtab.engine.program import Anchors, Preface, Program
 from trimtab.engine.reply import Reply
 from trimtab.engine.scoring import score_pairs
 from trimtab.engine.template import ChatTemplate
-from trimtab.errors import Cancelled, Unsupported
+from trimtab.errors import Cancelled, EngineError, Unsupported
 
 PIECE = 512
 """How many tokens of a prompt are read between two reports of progress."""
@@ -63,7 +64,7 @@ class MachineEngine:
         self.check(request.program)
         self._cancelled.clear()
         self.take_wanted()
-        with self._interruptible():
+        with self._interruptible(), self._starting_clean():
             yield from Reply(self, request).events()
 
     def steer(self, program: Program) -> None:
@@ -88,13 +89,13 @@ class MachineEngine:
             if len(tokens) <= start:
                 raise Unsupported("A passage has no tokens to read from.", "Leave out empty texts.")
             texts.append((tokens, slice(start, len(tokens))))
-        with self._interruptible():
+        with self._interruptible(), self._starting_clean():
             return self.machine.activations(texts, request, self._watched(progress))
 
     def score(self, request: ScoreRequest, progress: Progress) -> list[FloatArray]:
         self.check(request.program)
         self._cancelled.clear()
-        with self._interruptible():
+        with self._interruptible(), self._starting_clean():
             return score_pairs(self, request, self._watched(progress))
 
     def unembed(self, tokens: Sequence[int]) -> FloatArray:
@@ -189,6 +190,15 @@ class MachineEngine:
             return progress(fraction)
 
         return told
+
+    @contextmanager
+    def _starting_clean(self) -> Iterator[None]:
+        """After a failure of the engine, what its cache holds is not to be trusted."""
+        try:
+            yield
+        except EngineError:
+            self.cache.reset()
+            raise
 
     def _interruptible(self) -> _Interruptible:
         return _Interruptible(self.machine, self._cancelled.is_set)

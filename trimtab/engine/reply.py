@@ -36,7 +36,7 @@ from trimtab.engine.program import Gate, Program, Raise
 from trimtab.engine.receipt import LayerTally, PhiTally, merged, steered_layers, watched_values
 from trimtab.engine.sampling import Sampler
 from trimtab.engine.text import StopScanner, TextStream
-from trimtab.errors import Cancelled, ContextFull, EngineError, TrimtabError
+from trimtab.errors import Cancelled, ContextFull, TrimtabError
 
 if TYPE_CHECKING:
     from trimtab.engine.generation import MachineEngine
@@ -202,7 +202,7 @@ class Reply:
             readings = self._machine.readings()
             self._reply_tally.add(readings, plan)
             phi = self._tune(logits)
-            token, logprob = self._choose(sampler, logits)
+            token, logprob = sampler.choose(logits)
             if self._machine.is_end(token):
                 return "end"
             shown = text.feed(stream.feed(self._machine.pieces([token])[0]))
@@ -226,13 +226,6 @@ class Reply:
                 return "window"
             yield from self._take_wanted()
             logits = self._cache.decode([token], self._reply_plan)
-
-    def _choose(self, sampler: Sampler, logits: FloatArray) -> tuple[int, float]:
-        try:
-            return sampler.choose(logits)
-        except EngineError:
-            self._cache.reset()
-            raise
 
     def _tune(self, logits: FloatArray) -> dict[str, float]:
         """Carries out the linear tunes on the logits; phi of every anchor set afterwards."""

@@ -243,3 +243,15 @@ def test_what_a_file_says_of_itself_is_told_clean_and_on_one_line(
     info = opened(path).info
     assert info.name == "[2Jtwo lines"
     assert info.path == str(tmp_path / "caf? [31mred.gguf")
+
+
+def test_a_window_is_no_longer_than_the_positions_a_model_has_learned(
+    tiny_model: Callable[[str], TinyModel],
+) -> None:
+    model = tiny_model("gpt2")
+    machine = opened(model.gguf, context=8 * model.shape.context)
+    assert machine.info.context == model.shape.context
+    assert any("learned" in warning for warning in machine.info.warnings)
+    machine.decode([5] * model.shape.context)
+    machine.state_at_end([5] * model.shape.context, [1])
+    machine.close()

@@ -87,7 +87,11 @@ def _room_for(
             room = free // 4
         free = room
     context = choose_context(request.context, size, batch=request.batch, exact=request.exact, room=free)
-    if context > size.context:
+    most = _learned_positions(file)
+    if most is not None and context > most:
+        warnings.append(f"The model has learned {most:,} positions and no more: its window holds as many.")
+        context = most
+    elif context > size.context:
         warnings.append(f"The model was trained for a context of {size.context:,}, not {context:,}.")
     return context, warnings
 
@@ -150,7 +154,8 @@ def _make_machine(
     recurrent = bool(api.llama_model_is_recurrent(native.model) or api.llama_model_is_hybrid(native.model))
     # A recurrent model keeps a whole state for every sequence; elsewhere they cost nothing.
     sequences = 2 if recurrent else _SEQUENCES
-    cells = context + _aside_room(context, size)
+    # A model without rotation knows no position past those it has learned, wherever it is read.
+    cells = context + (_aside_room(context, size) if _learned_positions(file) is None else 0)
     capacity = min(max(request.batch, _LEAST_BATCH), cells)
     softcap = float(file.number(f"{size.architecture}.final_logit_softcapping") or 0.0)
     kernel = Kernel(layers, width, native=request.native)
@@ -250,6 +255,12 @@ def _capabilities(sites: Sites) -> tuple[str, ...]:
         if sites.norm is not None:
             found.append("Tune.prenorm")
     return (*found, "Adapter.gguf", "Preface")
+
+
+def _learned_positions(file: GgufFile) -> int | None:
+    """How many positions there are vectors for, in a model that learns them; llama.cpp aborts at the next."""
+    vectors = file.tensors.get("position_embd.weight")
+    return None if vectors is None else vectors.rows
 
 
 def _aside_room(context: int, size: Dimensions) -> int:
