@@ -1,0 +1,107 @@
+"""Whether a text is of the language: every sentence one of its sentences, and none said twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+
+from trimtab.minnow import corpus, lexicon
+from trimtab.minnow.grammar import read, sentences, words
+
+LEARNED_FROM = 3000
+"""Documents from which the trigrams of the rule are learned, and as many from which its threshold is set."""
+PASSING = 0.99
+"""The share of held-out sentences that must pass the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fluency:
+    """What a text's sentences are: read by the grammar, passed by the rule, neither (`strange`), or said twice."""
+
+    read: int
+    near: int
+    strange: tuple[str, ...]
+    repeated: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.read or self.near) and not self.strange and not self.repeated
+
+    @property
+    def strict(self) -> bool:
+        """Every sentence read by the grammar itself."""
+        return self.ok and not self.near
+
+
+def fluent(text: str, *, cut: bool = False) -> Fluency:
+    """Judges one turn's text, or a plain document; `cut` allows the last sentence to stop short."""
+    parts = sentences(text)
+    known = near = 0
+    strange: list[str] = []
+    reasons: list[str] = []
+    for number, part in enumerate(parts):
+        last = cut and number == len(parts) - 1
+        reading = read(part, cut=last)
+        if reading:
+            known += 1
+            reasons += [reason.text for reason in reading.reasons()]
+        elif passes(part):
+            near += 1
+        else:
+            strange.append(part)
+    return Fluency(known, near, tuple(strange), _twice([*parts, *reasons]))
+
+
+def passes(sentence: str) -> bool:
+    """The rule for a sentence that the grammar cannot read: its words follow one another as in the language."""
+    if not sentence.endswith((".", "?", "!", '"')) or not sentence[:2].strip('"')[:1].isupper():
+        return False
+    known, allowed = _rule()
+    grams = _grams(sentence)
+    return sum(gram not in known for gram in grams) <= allowed * len(grams)
+
+
+def _twice(parts: Iterable[str]) -> tuple[str, ...]:
+    seen: set[str] = set()
+    out = []
+    for part in parts:
+        if part in seen:
+            out.append(part)
+        seen.add(part)
+    return tuple(out)
+
+
+def _grams(sentence: str) -> list[tuple[str, str, str]]:
+    names = _names()
+    line = ["", *("NAME" if word in names else word for word in words(sentence)), ""]
+    line[1] = line[1][:1].lower() + line[1][1:] if line[1] != "NAME" else "NAME"
+    return list(zip(line, line[1:], line[2:], strict=False))
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(name.text for name in lexicon.names())
+
+
+@cache
+def _rule() -> tuple[frozenset[tuple[str, str, str]], float]:
+    """The trigrams of training text, and the share of unknown ones that a sentence may have."""
+    known = frozenset(gram for sentence in _sample("train") for gram in _grams(sentence))
+    shares = []
+    for sentence in _sample("validation"):
+        grams = _grams(sentence)
+        shares.append(sum(gram not in known for gram in grams) / max(1, len(grams)))
+    shares.sort()
+    return known, shares[int(PASSING * (len(shares) - 1))]
+
+
+def _sample(split: corpus.Split) -> list[str]:
+    return [
+        sentence
+        for document in islice(corpus.documents("fluency", split, "base"), LEARNED_FROM)
+        for turn in document.turns
+        if turn.truth.act != "outside"
+        for sentence in sentences(turn.text)
+    ]

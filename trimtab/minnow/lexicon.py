@@ -1,0 +1,181 @@
+"""What minnow's language talks about: values, scenes, actions, reasons, names, loaded from the content files."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from trimtab.minnow.inflect import Person
+
+VALUES = (
+    "achievement",
+    "stimulation",
+    "hedonism",
+    "self-direction",
+    "power",
+    "security",
+    "tradition",
+    "conformity",
+    "benevolence",
+    "universalism",
+)
+SCENES = (
+    "work",
+    "money",
+    "family",
+    "travel",
+    "study",
+    "health",
+    "sport",
+    "food",
+    "home",
+    "friends",
+    "community",
+    "leisure",
+)
+PLURAL_TOPICS = frozenset({"the swimming lessons", "the garden beans", "the new neighbors"})
+"""Topics that "them" stands for."""
+PERSONS_MEANT = frozenset({"the sick grandfather", "the new baby"})
+"""Topics that are persons, for whom "it" will not do."""
+THINGS = frozenset(
+    "the front door;the spare room;the broken roof;the back garden;the empty lot;the guitar;the lost wallet;the yearly bonus;"
+    "the lottery prize;the small inheritance;the old debt;the birthday cake;the garden beans;the new neighbors;the book list;"
+    "the sore knee".split(";")
+)
+"""Topics that "it" or "them" stands for anywhere in a sentence."""
+EVENT_PREPOSITIONS = frozenset("in on at during to for before after from with through along about".split())
+"""An event that was just named need not be named again after these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A thing to do, written in the first person, that shows one value in one matter."""
+
+    value: str
+    scene: str
+    topic: int
+    text: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.value}/{self.scene}/{self.topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A matter of life with ten ways to handle it, one for each value: the context that pairs share."""
+
+    scene: str
+    index: int
+    about: str
+    actions: tuple[Action, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.scene}/{self.index}"
+
+    def action(self, value: str) -> Action:
+        return self.actions[VALUES.index(value)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a whole clause, or a drive, which is a verb phrase about the person."""
+
+    value: str
+    text: str
+    drive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One of the ten basic values and the words that go with it."""
+
+    id: str
+    names: tuple[str, ...]
+    persons: tuple[str, ...]
+    keywords: frozenset[str]
+    reasons: tuple[Reason, ...]
+    drives: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A first name and the pronoun that goes with it."""
+
+    text: str
+    person: Person
+
+
+@cache
+def load(path: str) -> dict[str, Any]:
+    """One content file, read once."""
+    return tomllib.loads(resources.files("trimtab.minnow").joinpath("content", path).read_text("utf-8"))
+
+
+@cache
+def values() -> dict[str, Value]:
+    return {name: _value(load(f"values/{name}.toml")) for name in VALUES}
+
+
+@cache
+def topics() -> tuple[Topic, ...]:
+    return tuple(
+        _topic(scene, index, table)
+        for scene in SCENES
+        for index, table in enumerate(load(f"scenes/{scene}.toml")["topic"])
+    )
+
+
+@cache
+def names() -> tuple[Name, ...]:
+    table = load("names.toml")
+    women = [Name(text, "she") for text in table["she"].split()]
+    return (*women, *(Name(text, "he") for text in table["he"].split()))
+
+
+@cache
+def actions() -> dict[str, Action]:
+    """Every action by its id."""
+    return {action.id: action for topic in topics() for action in topic.actions}
+
+
+def topic_of(action: Action) -> Topic:
+    return topics()[SCENES.index(action.scene) * 5 + action.topic]
+
+
+@cache
+def shortened(action: Action) -> str | None:
+    """The action as one says it when its topic has just been named: "paint it red", "roast marshmallows all day"."""
+    about = topic_of(action).about
+    before, named, after = action.text.partition(about)
+    if about in PERSONS_MEANT or not named or about in after or re.match(r"'| of\b| that\b| pond\b", after):
+        return None
+    pronoun = "them" if about in PLURAL_TOPICS else "it"
+    *head, preposition = before.split()
+    if preposition in ("of", "down", "away"):
+        return None
+    if not head or about in THINGS:
+        return before + pronoun + after
+    return " ".join(head) if not after and preposition in EVENT_PREPOSITIONS else None
+
+
+def _value(table: dict[str, Any]) -> Value:
+    name = table["id"]
+    return Value(
+        name,
+        tuple(table["names"]),
+        tuple(table["persons"]),
+        frozenset(table["keywords"]),
+        tuple(Reason(name, text, False) for text in table["reasons"]),
+        tuple(Reason(name, text, True) for text in table["drives"]),
+    )
+
+
+def _topic(scene: str, index: int, table: dict[str, str]) -> Topic:
+    ways = tuple(Action(value, scene, index, table[value]) for value in VALUES)
+    return Topic(scene, index, table["about"], ways)
