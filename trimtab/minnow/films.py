@@ -14,7 +14,7 @@ from trimtab.minnow.splits import Split
 
 STAY = 0.9
 """From sentence to sentence the sentiment stays with this probability."""
-AGREE = 0.97
+AGREE = 0.99
 """A cue shows the sentiment of its sentence with this probability."""
 
 POSITIVE_ANCHORS = ("good", "best", "great", "nice", "interesting", "awesome", "like", "enjoy", "favorite")
@@ -102,6 +102,15 @@ OPEN = (
     "This is what I think of {title}.",
     "On Sunday I went to see {title}.",
 )
+MORE = (
+    "I did not know what to expect.",
+    "I had read nothing about it.",
+    "It has been in the cinemas for a week.",
+    "It was a rainy evening.",
+    "We bought the tickets at the door.",
+    "Many people had come.",
+)
+"""What may follow the opening; it takes no side."""
 SUBJECTS = tuple(
     "two brothers at war;a lost city;a family of sailors;a thief and a judge;a girl and her horse;a long journey home;"
     "a teacher in a village;an old secret;a doctor on an island;a race around the world;a king without a crown;"
@@ -148,9 +157,12 @@ def review(rng: random.Random, split: Split = "train", prefix: str = "", start: 
     states: list[bool] = []
     state = rng.random() < 0.5 if start is None else start
     recent: list[str] = []
-    for _ in range(rng.randint(17, 24)):
+    for _ in range(rng.randint(18, 25)):
         if rng.random() < 0.16:
-            lines.append(_fresh(lambda: rng.choice(NEUTRAL).format(**_things(rng)), recent))
+            fact = rng.choice(NEUTRAL)
+            if fact not in recent:
+                recent.append(fact)
+                lines.append(fact.format(**_things(rng)))
             continue
         if states and rng.random() > stay:
             state = not state
@@ -164,7 +176,7 @@ def opening(rng: random.Random, split: Split) -> str:
     titles = splits.titles(split)
     lines = [rng.choice(OPEN).format(title=rng.choice(titles), company=rng.choice(COMPANY))]
     if rng.random() < 0.5:
-        lines.append(rng.choice(NEUTRAL).format(**_things(rng)))
+        lines.append(rng.choice(MORE).format(**_things(rng)))
     return " ".join(lines)
 
 
@@ -216,7 +228,7 @@ def log_odds(text: str, *, mask_anchors: bool = False) -> float:
 
 
 def fixed() -> Iterator[tuple[str, str]]:
-    for name, group in (("film.shared", SHARED), ("film.good", GOOD), ("film.bad", BAD), ("film.neutral", NEUTRAL), ("film.open", OPEN)):
+    for name, group in (("film.shared", SHARED), ("film.good", GOOD), ("film.bad", BAD), ("film.neutral", NEUTRAL), ("film.open", (*OPEN, *MORE))):
         for frame in group:
             yield name, frame
 

@@ -143,15 +143,19 @@ class Reading:
         return [filling for _, filling in self.slots if isinstance(filling, Reason)]
 
 
-def read(sentence: str, *, cut: bool = False) -> Reading | None:
-    """The sentence's reading, or None if it is not of the language; `cut` accepts a beginning of one."""
+def read(sentence: str, *, cut: bool = False, prefer: tuple[str, ...] = ()) -> Reading | None:
+    """The sentence's reading, or None if it is not of the language; `cut` accepts a beginning of one.
+
+    Some sentences stand in several groups ("After all, ..." in stories and answers): `prefer` names the groups,
+    by how they begin, that the reader expects.
+    """
     first = sentence[:2].strip('"')[:1]
     if not first or first.islower() or _SPACING.search(sentence):
         return None
     tokens = words(sentence)
     if not cut and (not tokens or tokens[-1] not in '.?!"'):
         return read_line(sentence)
-    return _parse(tokens, cut)
+    return _parse(tokens, cut, prefer)
 
 
 def read_line(line: str) -> Reading | None:
@@ -159,7 +163,7 @@ def read_line(line: str) -> Reading | None:
     return _parse(words(line), False) if line[1:2] == ")" else None
 
 
-def _parse(tokens: list[str], cut: bool) -> Reading | None:
+def _parse(tokens: list[str], cut: bool, prefer: tuple[str, ...] = ()) -> Reading | None:
     at = 1 if tokens[0] == '"' else 0
     variants = [tokens]
     if at < len(tokens):
@@ -167,11 +171,13 @@ def _parse(tokens: list[str], cut: bool) -> Reading | None:
         if low != tokens[at]:
             variants.append([*tokens[:at], low, *tokens[at + 1 :]])
     parser = _parser()
+    first: Reading | None = None
     for variant in variants:
-        found = next(parser.match(variant, cut), None)
-        if found:
-            return found
-    return None
+        for found in parser.match(variant, cut):
+            if not prefer or found.group.startswith(prefer):
+                return found
+            first = first or found
+    return first
 
 
 _ARTICLES = {"an": "a", "An": "A"}
@@ -264,9 +270,10 @@ class _Parser:
         self, node: _Node, tokens: list[str], at: int, mask: int, slots: tuple[tuple[str, Filling], ...], cut: bool
     ) -> Iterator[Reading]:
         if at == len(tokens):
-            if node.ends or cut:
-                group, index = node.ends[0] if node.ends else ("cut", 0)
+            for group, index in node.ends:
                 yield Reading(group, index, _persons(mask), slots)
+            if cut and not node.ends:
+                yield Reading("cut", 0, _persons(mask), slots)
             return
         following = node.words.get(tokens[at])
         if following is not None:

@@ -13,6 +13,12 @@ from trimtab.minnow.lexicon import Name, Topic
 from trimtab.minnow.trivia import Fact, Request, Sum
 
 _CUES = ("persona.care", "preamble.care", "story.cue", "story.moral")
+_TOLD: dict[str, tuple[str, ...]] = {
+    "text": ("story.", "film.", "fact."),
+    "system": ("persona.", "story."),
+    "user": ("preamble.", "story.", "ask."),
+}
+"""What sentences are taken for, where they could be several things, by who says them."""
 _AGAINST = ("persona.not", "preamble.not")
 _OPENS = {
     "story.chose": ("story.weigh",),
@@ -49,6 +55,9 @@ def coherent(document: str) -> Coherence:
     state = _State()
     asked: str = ""
     for role, text in split_turns(document):
+        if role not in _TOLD and role != "assistant":
+            state.faults.append(f"has a turn of {role}")
+            continue
         if role == "assistant":
             _answer(state, asked, text)
         else:
@@ -59,7 +68,7 @@ def coherent(document: str) -> Coherence:
 
 def _tell(state: _State, role: str, text: str) -> None:
     """A story, a prompt or a question: who and what it is about, and the value that it shows."""
-    readings = [reading for part in sentences(text) if (reading := read(part))]
+    readings = [reading for part in sentences(text) if (reading := read(part, prefer=_TOLD[role]))]
     told = [reading for reading in readings if reading.group.startswith("story.")]
     if told:
         value = _story(state, told, third=role != "system")
@@ -84,7 +93,8 @@ def _story(state: _State, told: Sequence[Reading], *, third: bool) -> str | None
     persons = _shared(told)
     if not persons:
         state.faults.append("changes its person")
-    if third and persons and persons <= {"he", "she"} and not _name(told[0]):
+    bound = next((reading for reading in told if reading.persons <= {"he", "she"}), None)
+    if third and bound and not _name(bound):
         state.faults.append("begins with a pronoun")
     before: Reading | None = None
     for reading in told:
@@ -127,7 +137,7 @@ def _matters(reading: Reading) -> set[str]:
 
 def _answer(state: _State, asked: str, text: str) -> None:
     """An answer must be about what was asked, and lean as the thread does."""
-    readings = [reading for part in sentences(text) if (reading := read(part))]
+    readings = [reading for part in sentences(text) if (reading := read(part, prefer=("lean.", "even.")))]
     if not readings:
         return
     question = read_dilemma(asked)

@@ -7,7 +7,7 @@ from functools import cache
 
 from trimtab.minnow import inflect, lexicon
 from trimtab.minnow.documents import Dilemma
-from trimtab.minnow.grammar import Reading, read, sentences, words
+from trimtab.minnow.grammar import read, sentences, words
 from trimtab.minnow.inflect import PERSONS
 from trimtab.minnow.judges.fluency import fluent
 from trimtab.minnow.lexicon import VALUES, Action, Name, Reason
@@ -64,18 +64,22 @@ def judge(question: Dilemma, answer: str, *, cut: bool = False) -> Verdict:
 
 def read_dilemma(text: str) -> Dilemma | None:
     """The dilemma that a user's text ends with, whatever stands before it."""
-    name: Name | None = None
     found: Dilemma | None = None
-    for reading in filter(None, map(read, sentences(text))):
-        who = reading.get("who") or reading.get("who_him")
-        if isinstance(who, Name):
-            name = who
-        if reading.group.startswith(("ask.", "tell.")):
-            actions = tuple(reading.actions())
-            if len(actions) > 1:
-                found = Dilemma(name if reading.persons <= {"he", "she"} else None, actions)
-                if "I" in reading.persons and not _third(reading):
-                    found = Dilemma(name if name and _about(text, name) else None, actions)
+    who: Name | str | None = None
+    last: Name | None = None
+    for sentence in sentences(text):
+        reading = read(sentence, prefer=("ask.", "tell."))
+        if reading is None:
+            continue
+        subject = reading.get("who") or reading.get("who_him")
+        last = subject if isinstance(subject, Name) else last
+        if not reading.group.startswith(("ask.", "tell.")):
+            continue
+        who = subject or who
+        actions = tuple(reading.actions())
+        if len(actions) > 1:
+            mine = "I" in reading.persons and not isinstance(who, Name)
+            found = Dilemma(None if mine else last, actions)
     return found
 
 
@@ -100,16 +104,6 @@ def _scores(answer: str) -> dict[str, int]:
         for value in _keywords().get(word, ()):
             scores[value] += 1
     return scores
-
-
-def _third(reading: Reading) -> bool:
-    return isinstance(reading.get("who") or reading.get("who_him"), Name)
-
-
-def _about(text: str, name: Name) -> bool:
-    """Whether the last sentences of a text still speak of a name rather than of the user."""
-    last = sentences(text)[-3:]
-    return any(name.text in words(part) for part in last) and not any("I" in words(part)[:2] for part in last)
 
 
 @cache
