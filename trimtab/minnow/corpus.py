@@ -125,7 +125,7 @@ def _beliefs(desk: _Desk) -> Document:
     """What somebody believes: reasons without a deed."""
     thread = desk.thread()
     lines = [thread.line("story.cue", named=True, introduces=True)]
-    lines += [thread.line("story.why") for _ in range(desk.rng.randint(2, 5))]
+    lines += [thread.line("story.belief") for _ in range(desk.rng.randint(2, 5))]
     return desk.done("beliefs", [Turn("text", " ".join(lines), Truth("story", thread.value))], thread.value)
 
 
@@ -339,7 +339,7 @@ def _turn_away(desk: _Desk, thread: Thread, turns: list[Turn]) -> list[Turn]:
         turns.append(Turn("user", " ".join(lines), Truth("cue", thread.value, dilemma=asked)))
     elif spin < 0.75:
         name = spread(desk.rng, desk.split)
-        shown = Thread(desk.rng, desk.split, thread.value, name, name.person, topics=thread.topics, reasons=thread.reasons)
+        shown = Thread(desk.rng, desk.split, thread.value, name, name.person, topics=thread.topics, reasons=thread.reasons, recent=thread.recent)
         asked = dilemmas.dilemma(shown, name)
         text = f"{stories.stories(shown, desk.rng.choice((1, 2)), weighs=False)} {dilemmas.ask(shown, asked)}"
         turns.append(Turn("user", text, Truth("cue", thread.value, dilemma=asked)))

@@ -29,7 +29,7 @@ def ask(thread: Thread, question: Dilemma, *, choose: bool = False, tell: bool =
     three = len(question.options) == 3
     group = "ask.three" if three else "tell.two" if tell else "ask.two"
     person = question.name.person if question.name else "I"
-    speaker = Thread(thread.rng, thread.split, thread.value, question.name, person)
+    speaker = Thread(thread.rng, thread.split, thread.value, question.name, person, recent=thread.recent)
     text = speaker.line(group, *question.options, named=True, introduces=False)
     if question.name and question.name.text not in text:
         text = speaker.line(group, *question.options, named=True, introduces=True)
@@ -38,7 +38,7 @@ def ask(thread: Thread, question: Dilemma, *, choose: bool = False, tell: bool =
     return text
 
 
-_LEANS = (("say", "why"), ("say", "why", "why"), ("because",), ("because", "why"), ("why", "so"), ("why", "because"))
+_LEANS = (("say", "why"), ("say", "why", "why"), ("because",), ("because", "why"), ("first", "so"), ("first", "because"))
 
 
 def lean(thread: Thread, question: Dilemma, value: str) -> str:
@@ -48,14 +48,8 @@ def lean(thread: Thread, question: Dilemma, value: str) -> str:
     lines: list[str] = []
     named = True
     for part in thread.choice(_LEANS):
-        alone = part == "why" and not lines
-        group = f"lean.{part}"
-        line = _speak(thread, group, question, (action,), named=named, alone=alone, value=value)
-        if question.name and question.name.text in line:
-            named = False
-        elif part == "why" and not alone and named and question.name:
-            # A pronoun wants its name said before.
-            line = _speak(thread, group, question, (action,), named=named, alone=True, value=value)
+        line = _speak(thread, f"lean.{part}", question, (action,), named=named, alone=named and part == "why", value=value)
+        named = named and not (question.name and question.name.text in line)
         lines.append(line)
     return " ".join(lines)
 
@@ -89,7 +83,7 @@ def _speak(
     value: str | None = None,
 ) -> str:
     """A sentence of an answer, about the person whom the question was about; each option keeps its own reason."""
-    speaker = Thread(thread.rng, thread.split, thread.value, question.name, question.person, reasons=thread.reasons)
+    speaker = Thread(thread.rng, thread.split, thread.value, question.name, question.person, reasons=thread.reasons, recent=thread.recent)
     return speaker.line(group, *actions, named=named, alone=alone and question.name is not None, value=value)
 
 

@@ -39,14 +39,17 @@ ASPECTS = tuple(
     "plot;story;script;acting;music;sound;ending;first scene;last scene;camera work;pace;cast;hero;villain;dialogue;"
     "lighting;costume work;opening;middle part;final act;humor;chase scene;title song;set design".split(";")
 )
+PIECES = tuple("plot;story;script;ending;first scene;hero;villain;title song;chase scene;opening;final act;cast".split(";"))
+"""The aspects that can be counted."""
 SHARED = (
     "The {aspect} was {adj}.",
     "I thought the {aspect} was {adj}.",
     "To me the {aspect} seemed {adj}.",
     "The {aspect} was {adj} from start to finish.",
     "The {aspect} was {adj} and the {aspect2} was {adj2}.",
-    "It has a {adj} {aspect} and a {adj2} {aspect2}.",
-    "What a {adj} {aspect} this film has.",
+    "It has a {adj} {piece} and a {adj2} {piece2}.",
+    "What a {adj} {piece} this film has.",
+    "What a {adj} film this is.",
     "The director made a {adj} film.",
     "It is a {adj} film about {subject}.",
     "The {aspect} felt {adj} every time.",
@@ -238,11 +241,11 @@ def entries(slot: str) -> Iterator[tuple[str, Any]]:
         for cue in _cues_of(slot):
             yield cue.text, cue
     else:
-        for text in {"aspect": ASPECTS, "subject": SUBJECTS, "company": COMPANY, "title": TITLES}[slot]:
+        for text in {"aspect": ASPECTS, "piece": PIECES, "subject": SUBJECTS, "company": COMPANY, "title": TITLES}[slot]:
             yield text, text
 
 
-SLOTS = frozenset({*CUES, "aspect", "subject", "company", "title"})
+SLOTS = frozenset({*CUES, "aspect", "piece", "subject", "company", "title"})
 
 
 @cache
@@ -285,7 +288,8 @@ def _cue(rng: random.Random, kind: str, good: bool) -> str:
 
 def _things(rng: random.Random) -> dict[str, str]:
     aspect, aspect2 = rng.sample(ASPECTS, 2)
-    return {"aspect": aspect, "aspect2": aspect2, "subject": rng.choice(SUBJECTS), "company": rng.choice(COMPANY)}
+    piece, piece2 = rng.sample(PIECES, 2)
+    return {"piece": piece, "piece2": piece2, "aspect": aspect, "aspect2": aspect2, "subject": rng.choice(SUBJECTS), "company": rng.choice(COMPANY)}
 
 
 def _articles(text: str) -> str:

@@ -65,7 +65,7 @@ class Fill(dict[str, str]):
         if slot in _DRIVE_FORMS:
             return inflect.phrase(self.reasons[at].text, _DRIVE_FORMS[slot], "he" if slot == "third_wants" else person)
         if slot in ("who", "who_him", "who_he", "third"):
-            if self.name and self.named:
+            if self.name and (self.named or slot == "third"):
                 return self.name.text
             return (inflect.OBJECT if slot == "who_him" else inflect.SUBJECT)[person]
         if slot in _PRONOUNS:

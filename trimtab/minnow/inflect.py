@@ -30,7 +30,7 @@ _PAST = dict(
     """.split()
 )
 _DOUBLING = frozenset(
-    "bet chat cut drop fit forget get let map nap plan put rub run outrun set shrug sip sit skip slip spin stop strum swim "
+    "bet chat cut prefer drop fit forget get let map nap plan put rub run outrun set shrug sip sit skip slip spin stop strum swim "
     "win wrap begin".split()
 )
 _THIRD = {"be": "is", "do": "does", "go": "goes", "have": "has"}

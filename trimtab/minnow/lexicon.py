@@ -39,8 +39,8 @@ SCENES = (
 )
 PLURAL_TOPICS = frozenset({"the swimming lessons", "the garden beans", "the new neighbors"})
 """Topics that "them" stands for."""
-PERSONS_MEANT = frozenset({"the sick grandfather", "the new baby"})
-"""Topics that are persons, for whom "it" will not do."""
+PERSONS_MEANT = {"the sick grandfather": "him", "the new baby": "the little one"}
+"""Topics that are persons, and what stands for them instead of "it"."""
 THINGS = frozenset(
     "the front door;the spare room;the broken roof;the back garden;the empty lot;the guitar;the lost wallet;the yearly bonus;"
     "the lottery prize;the small inheritance;the old debt;the birthday cake;the garden beans;the new neighbors;the book list;"
@@ -153,13 +153,13 @@ def shortened(action: Action) -> str | None:
     """The action as one says it when its topic has just been named: "paint it red", "roast marshmallows all day"."""
     about = topic_of(action).about
     before, named, after = action.text.partition(about)
-    if about in PERSONS_MEANT or not named or about in after or re.match(r"'| of\b| that\b| pond\b", after):
+    if not named or about in after or re.match(r"'| of\b| that\b| pond\b", after):
         return None
-    pronoun = "them" if about in PLURAL_TOPICS else "it"
+    pronoun = PERSONS_MEANT.get(about, "them" if about in PLURAL_TOPICS else "it")
     *head, preposition = before.split()
     if preposition in ("of", "down", "away"):
         return None
-    if not head or about in THINGS:
+    if not head or about in THINGS or about in PERSONS_MEANT:
         return before + pronoun + after
     return " ".join(head) if not after and preposition in EVENT_PREPOSITIONS else None
 

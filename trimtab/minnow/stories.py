@@ -27,7 +27,7 @@ _TOLD: tuple[Shape, ...] = (
     ("plan",),
     ("act",),
 )
-_ASKED: tuple[Shape, ...] = (("ask",), ("ask", "because"), ("askwhy", "because"), ("act", "askwhy", "because"))
+_ASKED: tuple[Shape, ...] = (("ask",), ("ask", "assent"), ("askwhy", "because"), ("act", "askwhy", "because"))
 _WEIGHED: tuple[Shape, ...] = (("weigh", "chose"), ("weigh", "chose", "why"), ("decide", "weigh", "chose"))
 _SPOKEN: tuple[Shape, ...] = (("decide", "urge", "reply"), ("decide", "urge", "reply", "retort"), ("urge", "reply", "retort"))
 
@@ -52,7 +52,7 @@ def story(thread: Thread, *, first: bool, weighs: bool = True) -> str:
     for part in thread.choice(shapes):
         weigh_order = part == "weigh" and rng.random() < 0.5
         used = actions[::-1] if weigh_order else actions
-        introduces = named and part not in ("urge", "because", "why", "end", "retort")
+        introduces = named and part not in ("urge", "because", "assent", "why", "end", "retort")
         lines.append(thread.line(f"story.{part}", *used, named=named, introduces=introduces and part != "reply"))
         if introduces:
             named = rng.random() < 0.1

@@ -16,6 +16,8 @@ from trimtab.minnow.lexicon import SCENES, VALUES, Action, Name, Reason, Topic
 from trimtab.minnow.splits import Split
 
 T = TypeVar("T")
+RECENT = 9
+"""A frame is not used again within so many sentences, where there is another."""
 _NEEDS_NAME = re.compile(r"\{(?:who|third)")
 _DRIVE = re.compile(r"\{(?:third_)?want")
 
@@ -32,6 +34,7 @@ class Thread:
     home: float = 0.0
     topics: set[str] = field(default_factory=set)
     reasons: set[str] = field(default_factory=set)
+    recent: list[str] = field(default_factory=list)
 
     def topic(self, *, weighed: bool = False) -> Topic:
         """A matter not yet spoken of; `weighed` ones offer a pairing of this split for the value."""
@@ -82,8 +85,20 @@ class Thread:
         """A sentence (or several, "|" between) of a group. `introduces` wants a frame that can name the person,
         `alone` one that speaks of no person, a `value` other than the thread's is named for it."""
         options = _options(group, self.split, introduces, alone)
-        frame = self.choice(options)
+        frame = self._frame(options, actions)
         return self.fill(frame, actions, person or self.person, named, value or self.value)
+
+    def _frame(self, options: tuple[str, ...], actions: tuple[Action, ...]) -> str:
+        """A frame that was not used just now, and that does not name a topic which the actions must name again."""
+        wordy = any(_names_topic(action) for action in actions)
+        frame = self.choice(options)
+        for _ in range(12):
+            if frame not in self.recent and not (wordy and "{about}" in frame):
+                break
+            frame = self.choice(options)
+        self.recent.append(frame)
+        del self.recent[:-RECENT]
+        return frame
 
     def fill(self, frame: str, actions: tuple[Action, ...], person: Person, named: bool, value: str) -> str:
         parts = []
@@ -97,6 +112,11 @@ class Thread:
             parts.append(write(part, fill))
             named = False
         return " ".join(parts)
+
+
+@cache
+def _names_topic(action: Action) -> bool:
+    return lexicon.topic_of(action).about in action.text and lexicon.shortened(action) is None
 
 
 @cache

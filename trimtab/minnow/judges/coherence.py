@@ -25,7 +25,7 @@ _OPENS = {
     "story.end": ("story.decide",),
     "story.reply": ("story.urge",),
     "story.retort": ("story.reply",),
-    "story.because": ("story.ask", "story.askwhy"),
+    "story.because": ("story.askwhy",),
 }
 """Sentences that only make sense right after some other."""
 
