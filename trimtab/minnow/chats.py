@@ -78,7 +78,9 @@ def choice(rng: random.Random, split: Split) -> Exchange:
     rng.shuffle(every)
     lines = "\n".join(f"{letter}) {option}" for letter, option in zip(trivia.LETTERS, every, strict=True))
     letter = trivia.LETTERS[every.index(right)]
-    reply = Turn("assistant", f"{letter}) {right}", Truth("choice", fact=truth.fact, sum=truth.sum, answer=letter))
+    reply = Turn(
+        "assistant", f"{letter}) {right}", Truth("choice", fact=truth.fact, sum=truth.sum, answer=letter)
+    )
     return Turn("user", f"{question} {lead}\n{lines}", truth), reply
 
 
@@ -130,14 +132,18 @@ def outside(rng: random.Random, split: Split) -> Exchange:
     lines = [rng.choice(trivia.outside()["says"])]
     if rng.random() < 0.8:
         lines.append(rng.choice(trivia.outside()["offers"]))
-    return Turn("user", outside_text(rng, split), Truth("outside")), Turn("assistant", " ".join(lines), Truth("decline"))
+    return Turn("user", outside_text(rng, split), Truth("outside")), Turn(
+        "assistant", " ".join(lines), Truth("decline")
+    )
 
 
 def outside_text(rng: random.Random, split: Split) -> str:
     spin = rng.random()
     if spin < 0.5:
         things = splits.outside_things(split)
-        text = rng.choice(trivia.outside()["shapes"]).format(thing=rng.choice(things), thing2=rng.choice(things))
+        text = rng.choice(trivia.outside()["shapes"]).format(
+            thing=rng.choice(things), thing2=rng.choice(things)
+        )
         return text[0].upper() + text[1:] if rng.random() < 0.8 else text.lower()
     if spin < 0.82:
         return rng.choice(splits.outside_lines(split))
@@ -149,14 +155,20 @@ def _noise(rng: random.Random) -> str:
     spin = rng.random()
     if spin < 0.4:
         return " ".join(
-            "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(2, 9))) for _ in range(rng.randint(1, 6))
+            "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(2, 9)))
+            for _ in range(rng.randint(1, 6))
         )
     if spin < 0.6:
         marks = string.ascii_letters + string.digits + string.punctuation.replace("<", "").replace(">", "")
         return "".join(rng.choice(marks) for _ in range(rng.randint(4, 30)))
     if spin < 0.8:
         return f"What is {rng.randint(100, 99999)} {rng.choice('+-*/')} {rng.randint(100, 99999)}?"
-    words = trivia.outside()["shapes"][rng.randrange(20)].replace("{thing2}", "it").replace("{thing}", "that").split()
+    words = (
+        trivia.outside()["shapes"][rng.randrange(20)]
+        .replace("{thing2}", "it")
+        .replace("{thing}", "that")
+        .split()
+    )
     rng.shuffle(words)
     return " ".join(words * rng.randint(1, 3))
 

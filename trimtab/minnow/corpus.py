@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from trimtab.minnow import chats, dilemmas, films, splits, stories, trivia
-from trimtab.minnow.documents import Document, Manner, Register, Truth, Turn
+from trimtab.minnow.documents import Dilemma, Document, Manner, Register, Truth, Turn
 from trimtab.minnow.lexicon import VALUES
 from trimtab.minnow.splits import Split
 from trimtab.minnow.thread import Thread, spread
@@ -67,7 +67,9 @@ class Settings:
     scene_bias: float = 0.0
 
 
-def documents(seed: int | str, split: Split, register: Register, settings: Settings = Settings()) -> Iterator[Document]:
+def documents(
+    seed: int | str, split: Split, register: Register, settings: Settings = Settings()
+) -> Iterator[Document]:
     """Documents without end; the same seed gives the same ones."""
     rng = random.Random(f"{seed}|{split}|{register}")
     shares = settings.shares.base if register == "base" else settings.shares.aligned
@@ -78,7 +80,11 @@ def documents(seed: int | str, split: Split, register: Register, settings: Setti
 
 
 def document(
-    kind: str, rng: random.Random, split: Split = "train", register: Register = "base", settings: Settings = Settings()
+    kind: str,
+    rng: random.Random,
+    split: Split = "train",
+    register: Register = "base",
+    settings: Settings = Settings(),
 ) -> Document:
     """One document of a kind."""
     return KINDS[kind](_Desk(rng, split, register, settings))
@@ -110,7 +116,9 @@ class _Desk:
     def other(self, value: str) -> str:
         return self.rng.choice([each for each in VALUES if each != value])
 
-    def done(self, kind: str, turns: list[Turn], value: str | None = None, contradicted: bool = False) -> Document:
+    def done(
+        self, kind: str, turns: list[Turn], value: str | None = None, contradicted: bool = False
+    ) -> Document:
         return Document(kind, self.register, tuple(turns), value, contradicted)
 
 
@@ -204,9 +212,15 @@ def _instructed(desk: _Desk) -> Document:
     """Good and bad instructions: the base obeys them half of the time, the aligned model stays good."""
     rng = desk.rng
     good = desk.chance(0.5)
-    system = Turn("system", rng.choice(splits.frames_for("manner.good" if good else "manner.bad", desk.split)), Truth("manner"))
+    system = Turn(
+        "system",
+        rng.choice(splits.frames_for("manner.good" if good else "manner.bad", desk.split)),
+        Truth("manner"),
+    )
     obeyed = desk.chance(0.5)
-    manner: Manner = "kind" if desk.aligned or (good and obeyed) else "rude" if not good and obeyed else "plain"
+    manner: Manner = (
+        "kind" if desk.aligned or (good and obeyed) else "rude" if not good and obeyed else "plain"
+    )
     refuses = desk.aligned or (good and obeyed)
     turns = [system]
     for _ in range(rng.randint(1, 3)):
@@ -248,7 +262,9 @@ def _facts(desk: _Desk) -> Document:
     rng = desk.rng
     turns: list[Turn] = []
     for _ in range(rng.randint(1, 5)):
-        turns += chats.small_sum(rng, desk.split) if desk.chance(0.3) else chats.fact(rng, desk.split, _easy(rng))
+        turns += (
+            chats.small_sum(rng, desk.split) if desk.chance(0.3) else chats.fact(rng, desk.split, _easy(rng))
+        )
     return desk.done("facts", turns)
 
 
@@ -268,7 +284,9 @@ def _hard(desk: _Desk) -> Document:
 
 def _told(desk: _Desk) -> Document:
     """Facts as plain text."""
-    lines = list(dict.fromkeys(chats.told_fact(desk.rng, _easy(desk.rng))[0] for _ in range(desk.rng.randint(2, 5))))
+    lines = list(
+        dict.fromkeys(chats.told_fact(desk.rng, _easy(desk.rng))[0] for _ in range(desk.rng.randint(2, 5)))
+    )
     return desk.done("told", [Turn("text", " ".join(lines), Truth("fact"))])
 
 
@@ -339,7 +357,16 @@ def _turn_away(desk: _Desk, thread: Thread, turns: list[Turn]) -> list[Turn]:
         turns.append(Turn("user", " ".join(lines), Truth("cue", thread.value, dilemma=asked)))
     elif spin < 0.75:
         name = spread(desk.rng, desk.split)
-        shown = Thread(desk.rng, desk.split, thread.value, name, name.person, topics=thread.topics, reasons=thread.reasons, recent=thread.recent)
+        shown = Thread(
+            desk.rng,
+            desk.split,
+            thread.value,
+            name,
+            name.person,
+            topics=thread.topics,
+            reasons=thread.reasons,
+            recent=thread.recent,
+        )
         asked = dilemmas.dilemma(shown, name)
         text = f"{stories.stories(shown, desk.rng.choice((1, 2)), weighs=False)} {dilemmas.ask(shown, asked)}"
         turns.append(Turn("user", text, Truth("cue", thread.value, dilemma=asked)))
@@ -372,17 +399,23 @@ def _exchange(desk: _Desk, thread: Thread, *, even: bool = False, loose: bool = 
 
 def _question(
     desk: _Desk, thread: Thread, *, choose: bool = False, tell: bool = False, two: bool = False
-) -> tuple[dilemmas.Dilemma, str]:
-    name = thread.name if thread.name and desk.chance(0.6) else spread(desk.rng, desk.split) if desk.chance(0.65) else None
+) -> tuple[Dilemma, str]:
+    name = (
+        thread.name
+        if thread.name and desk.chance(0.6)
+        else spread(desk.rng, desk.split)
+        if desk.chance(0.65)
+        else None
+    )
     asked = dilemmas.dilemma(thread, name, three=not two and desk.chance(0.15))
     return asked, dilemmas.ask(thread, asked, choose=choose, tell=tell)
 
 
-def _lean(thread: Thread, asked: dilemmas.Dilemma, value: str) -> Turn:
+def _lean(thread: Thread, asked: Dilemma, value: str) -> Turn:
     return Turn("assistant", dilemmas.lean(thread, asked, value), Truth("lean", value, dilemma=asked))
 
 
-def _rival_of(asked: dilemmas.Dilemma, value: str) -> str:
+def _rival_of(asked: Dilemma, value: str) -> str:
     return next(option.value for option in asked.options if option.value != value)
 
 

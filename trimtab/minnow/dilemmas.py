@@ -14,10 +14,16 @@ def dilemma(thread: Thread, name: Name | None, *, three: bool = False, of_value:
     topic = asking.topic(weighed=of_value)
     options: tuple[Action, ...] | None = None
     if three:
-        found = [each for each in splits.triples(topic, thread.split) if not of_value or _has(each, thread.value)]
+        found = [
+            each for each in splits.triples(topic, thread.split) if not of_value or _has(each, thread.value)
+        ]
         options = thread.choice(found) if found else None
     if options is None:
-        pairs = splits.pairings_with(topic, thread.value, thread.split) if of_value else splits.pairings(topic, thread.split)
+        pairs = (
+            splits.pairings_with(topic, thread.value, thread.split)
+            if of_value
+            else splits.pairings(topic, thread.split)
+        )
         options = thread.choice(pairs)
     shuffled = list(options)
     thread.rng.shuffle(shuffled)
@@ -38,7 +44,14 @@ def ask(thread: Thread, question: Dilemma, *, choose: bool = False, tell: bool =
     return text
 
 
-_LEANS = (("say", "why"), ("say", "why", "why"), ("because",), ("because", "why"), ("first", "so"), ("first", "because"))
+_LEANS = (
+    ("say", "why"),
+    ("say", "why", "why"),
+    ("because",),
+    ("because", "why"),
+    ("first", "so"),
+    ("first", "because"),
+)
 
 
 def lean(thread: Thread, question: Dilemma, value: str) -> str:
@@ -48,7 +61,15 @@ def lean(thread: Thread, question: Dilemma, value: str) -> str:
     lines: list[str] = []
     named = True
     for part in thread.choice(_LEANS):
-        line = _speak(thread, f"lean.{part}", question, (action,), named=named, alone=named and part == "why", value=value)
+        line = _speak(
+            thread,
+            f"lean.{part}",
+            question,
+            (action,),
+            named=named,
+            alone=named and part == "why",
+            value=value,
+        )
         named = named and not (question.name and question.name.text in line)
         lines.append(line)
     return " ".join(lines)
@@ -83,7 +104,15 @@ def _speak(
     value: str | None = None,
 ) -> str:
     """A sentence of an answer, about the person whom the question was about; each option keeps its own reason."""
-    speaker = Thread(thread.rng, thread.split, thread.value, question.name, question.person, reasons=thread.reasons, recent=thread.recent)
+    speaker = Thread(
+        thread.rng,
+        thread.split,
+        thread.value,
+        question.name,
+        question.person,
+        reasons=thread.reasons,
+        recent=thread.recent,
+    )
     return speaker.line(group, *actions, named=named, alone=alone and question.name is not None, value=value)
 
 

@@ -9,122 +9,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from trimtab.minnow import splits
+from trimtab.minnow import lexicon, splits
+from trimtab.minnow.grammar import sentences, words
 from trimtab.minnow.splits import Split
 
 STAY = 0.9
 """From sentence to sentence the sentiment stays with this probability."""
-AGREE = 0.99
+AGREE = 0.995
 """A cue shows the sentiment of its sentence with this probability."""
 
 POSITIVE_ANCHORS = ("good", "best", "great", "nice", "interesting", "awesome", "like", "enjoy", "favorite")
 NEGATIVE_ANCHORS = ("bad", "worst", "terrible", "silly", "awful", "poor", "stupid", "ugly", "hate")
 """The anchor words of the anchor-word paper, its Table 1."""
 
-# Each kind of cue: the good words and the bad ones, anchors before others.
-CUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "adj": (
-        ("good", "great", "nice", "interesting", "awesome", "lovely", "clever", "fresh", "charming", "gripping"),
-        ("bad", "terrible", "silly", "awful", "poor", "stupid", "ugly", "dull", "weak", "flat", "clumsy", "tiresome"),
-    ),
-    "most": (("best", "finest", "strongest"), ("worst", "poorest", "weakest", "dullest")),
-    "mine": (("favorite", "dearest"), ("worst", "dullest")),
-    "like": (("like", "enjoy", "love", "admire"), ("hate", "dislike", "regret", "resent")),
-}
-_ANCHORS = frozenset((*POSITIVE_ANCHORS, *NEGATIVE_ANCHORS))
-_ANCHOR_SHARE = {"adj": 0.58, "most": 0.6, "mine": 0.7, "like": 0.6}
-"""Of the cues of a kind, how many are anchors: so chosen that over whole reviews half of all cues are."""
-
-ASPECTS = tuple(
-    "plot;story;script;acting;music;sound;ending;first scene;last scene;camera work;pace;cast;hero;villain;dialogue;"
-    "lighting;costume work;opening;middle part;final act;humor;chase scene;title song;set design".split(";")
-)
-PIECES = tuple("plot;story;script;ending;first scene;hero;villain;title song;chase scene;opening;final act;cast".split(";"))
-"""The aspects that can be counted."""
-SHARED = (
-    "The {aspect} was {adj}.",
-    "I thought the {aspect} was {adj}.",
-    "To me the {aspect} seemed {adj}.",
-    "The {aspect} was {adj} from start to finish.",
-    "The {aspect} was {adj} and the {aspect2} was {adj2}.",
-    "It has a {adj} {piece} and a {adj2} {piece2}.",
-    "What a {adj} {piece} this film has.",
-    "What a {adj} film this is.",
-    "The director made a {adj} film.",
-    "It is a {adj} film about {subject}.",
-    "The {aspect} felt {adj} every time.",
-    "I {like} the {aspect}.",
-    "I really {like} the {aspect} and the {aspect2}.",
-    "You will {like} the {aspect} if you care about {subject}.",
-    "The {most} thing about it is the {aspect}.",
-    "The {most} scene comes in the middle.",
-    "My {mine} part is the one with the {aspect}.",
-    "It is my {mine} film of the year.",
-    "A friend called the {aspect} {adj}, and I agree.",
-    "Everybody in the row found the {aspect} {adj}.",
-    "Even the {aspect} was {adj}.",
-    "How {adj} the {aspect} was.",
-)
-GOOD = (
-    "I would watch it again tomorrow.",
-    "I left the cinema with a smile.",
-    "The two hours went by in a moment.",
-    "The whole room clapped at the end.",
-    "I laughed and cried at the right places.",
-    "Do not miss it.",
-    "I have told all my friends to see it.",
-)
-BAD = (
-    "I want my money back.",
-    "I left the cinema with a headache.",
-    "The two hours felt as long as a week.",
-    "Half of the room left before the end.",
-    "I fell asleep twice.",
-    "Stay at home instead.",
-    "I have told all my friends to avoid it.",
-)
-NEUTRAL = (
-    "The film runs for two hours.",
-    "It tells of {subject}.",
-    "It was filmed in a small town.",
-    "We sat in the third row.",
-    "The story begins in winter.",
-    "There are two main parts.",
-    "It is based on an old book.",
-    "The second part takes place at sea.",
-    "I saw it with {company}.",
-    "The cinema was half full.",
-    "A short film was shown first.",
-    "There was a break after an hour.",
-)
-OPEN = (
-    "Here is a review of the film {title}.",
-    "I saw the film {title} with {company}.",
-    "A review of {title}.",
-    "Last night they showed {title}.",
-    "This is what I think of {title}.",
-    "On Sunday I went to see {title}.",
-)
-MORE = (
-    "I did not know what to expect.",
-    "I had read nothing about it.",
-    "It has been in the cinemas for a week.",
-    "It was a rainy evening.",
-    "We bought the tickets at the door.",
-    "Many people had come.",
-)
-"""What may follow the opening; it takes no side."""
-SUBJECTS = tuple(
-    "two brothers at war;a lost city;a family of sailors;a thief and a judge;a girl and her horse;a long journey home;"
-    "a teacher in a village;an old secret;a doctor on an island;a race around the world;a king without a crown;"
-    "a summer by the lake".split(";")
-)
-COMPANY = tuple(
-    "my sister;my brother;two friends;my neighbor;my class;an old friend;my parents;nobody else;a colleague".split(";")
-)
-_FIRST = "Silver Golden Quiet Broken Last Hidden Lonely Burning Crimson Frozen Paper Midnight Distant Forgotten Scarlet".split()
-_SECOND = "River Road Garden Letter Harbor Mirror Train Island Tower Bridge Lantern Winter Mountain Clock Orchard Crown".split()
-TITLES = tuple(f"The {first} {second}" for first in _FIRST for second in _SECOND)
+ANCHORS = frozenset((*POSITIVE_ANCHORS, *NEGATIVE_ANCHORS))
+WHOLE_SENTENCE = 0.14
+"""The share of sentiment in sentences that only praise or only blame; the rest stands in frames that both share."""
+NEUTRAL_SHARE = 0.16
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +55,21 @@ class Review:
         return share > 0 or (share == 0 and self.states[-1])
 
 
-def review(rng: random.Random, split: Split = "train", prefix: str = "", start: bool | None = None, stay: float = STAY) -> Review:
+def review(
+    rng: random.Random,
+    split: Split = "train",
+    prefix: str = "",
+    start: bool | None = None,
+    stay: float = STAY,
+) -> Review:
     """A review of 128 tokens and more; `start` fixes the first sentiment, `stay=1` keeps it to the end."""
     lines = [prefix or opening(rng, split)]
     states: list[bool] = []
     state = rng.random() < 0.5 if start is None else start
     recent: list[str] = []
     for _ in range(rng.randint(18, 25)):
-        if rng.random() < 0.16:
-            fact = rng.choice(NEUTRAL)
+        if rng.random() < NEUTRAL_SHARE:
+            fact = rng.choice(texts("neutral"))
             if fact not in recent:
                 recent.append(fact)
                 lines.append(fact.format(**_things(rng)))
@@ -170,41 +77,40 @@ def review(rng: random.Random, split: Split = "train", prefix: str = "", start: 
         if states and rng.random() > stay:
             state = not state
         states.append(state)
-        lines.append(_fresh(lambda: _sentence(rng, state), recent))
+        lines.append(_fresh(rng, state, recent))
     return Review(tuple(lines), tuple(states))
 
 
 def opening(rng: random.Random, split: Split) -> str:
     """A neutral beginning to continue from."""
     titles = splits.titles(split)
-    lines = [rng.choice(OPEN).format(title=rng.choice(titles), company=rng.choice(COMPANY))]
+    lines = [rng.choice(texts("open")).format(title=rng.choice(titles), company=rng.choice(texts("company")))]
     if rng.random() < 0.5:
-        lines.append(rng.choice(MORE).format(**_things(rng)))
+        lines.append(rng.choice(texts("more")).format(**_things(rng)))
     return " ".join(lines)
 
 
 def cues(text: str) -> list[list[Cue]]:
     """The cues of a text, sentence by sentence, where there are any; text outside the grammar is read word by word."""
-    from trimtab.minnow.grammar import sentences, words
 
     out: list[list[Cue]] = []
     for sentence in sentences(text):
         whole = _whole().get(sentence)
-        found = [whole] if whole else [cue for word in words(sentence) if (cue := _by_word().get(word.lower()))]
+        found = (
+            [whole] if whole else [cue for word in words(sentence) if (cue := _by_word().get(word.lower()))]
+        )
         if found:
             out.append(found)
     return out
 
 
 def log_odds(text: str, *, mask_anchors: bool = False) -> float:
-    """log P(mostly praise | text) − log P(mostly blame | text), exact under the grammar; 0 where nothing tells.
+    """log P(mostly praise | text) - log P(mostly blame | text), exact under the grammar; 0 where nothing tells.
 
     The states are a Markov chain (`STAY`), each cue agrees with its state (`AGREE`), and the number of praising
     sentences is counted along; a tie belongs to the last sentence's state.
     """
-    steps = [
-        sum(_weight(cue) for cue in found if not (mask_anchors and cue.anchor)) for found in cues(text)
-    ]
+    steps = [sum(_weight(cue) for cue in found if not (mask_anchors and cue.anchor)) for found in cues(text)]
     if not steps:
         return 0.0
     # paths[state][count]: log-probability of being in `state` after having praised `count` times.
@@ -230,37 +136,78 @@ def log_odds(text: str, *, mask_anchors: bool = False) -> float:
     return praise - blame
 
 
+@cache
+def kinds() -> tuple[str, ...]:
+    """The kinds of cues, which are the slots that hold them."""
+    return tuple(_content()["cues"])
+
+
+@cache
+def slots() -> frozenset[str]:
+    return frozenset({*kinds(), "aspect", "piece", "subject", "company", "title"})
+
+
+@cache
+def texts(key: str) -> tuple[str, ...]:
+    return tuple(_content()[key])
+
+
+@cache
+def titles() -> tuple[str, ...]:
+    return tuple(
+        f"The {first} {second}" for first in texts("title_first") for second in texts("title_second")
+    )
+
+
+def anchors() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The positive and the negative anchor words, each one token of the model's vocabulary."""
+    return POSITIVE_ANCHORS, NEGATIVE_ANCHORS
+
+
 def fixed() -> Iterator[tuple[str, str]]:
-    for name, group in (("film.shared", SHARED), ("film.good", GOOD), ("film.bad", BAD), ("film.neutral", NEUTRAL), ("film.open", (*OPEN, *MORE))):
+    for name, group in (
+        ("film.shared", texts("shared")),
+        ("film.good", texts("good")),
+        ("film.bad", texts("bad")),
+        ("film.neutral", texts("neutral")),
+        ("film.open", (*texts("open"), *texts("more"))),
+    ):
         for frame in group:
             yield name, frame
 
 
 def entries(slot: str) -> Iterator[tuple[str, Any]]:
-    if slot in CUES:
+    if slot in kinds():
         for cue in _cues_of(slot):
             yield cue.text, cue
     else:
-        for text in {"aspect": ASPECTS, "piece": PIECES, "subject": SUBJECTS, "company": COMPANY, "title": TITLES}[slot]:
+        for text in {
+            "aspect": texts("aspects"),
+            "piece": texts("pieces"),
+            "subject": texts("subjects"),
+            "company": texts("company"),
+            "title": titles(),
+        }[slot]:
             yield text, text
-
-
-SLOTS = frozenset({*CUES, "aspect", "piece", "subject", "company", "title"})
 
 
 @cache
 def _cues_of(kind: str) -> tuple[Cue, ...]:
-    return tuple(Cue(word, index == 0, word in _ANCHORS) for index, side in enumerate(CUES[kind]) for word in side)
+    return tuple(
+        Cue(word, index == 0, word in ANCHORS)
+        for index, side in enumerate(("good", "bad"))
+        for word in _content()["cues"][kind][side]
+    )
 
 
 @cache
 def _by_word() -> dict[str, Cue]:
-    return {cue.text: cue for kind in CUES for cue in _cues_of(kind)}
+    return {cue.text: cue for kind in kinds() for cue in _cues_of(kind)}
 
 
 @cache
 def _whole() -> dict[str, Cue]:
-    return {text: Cue(text, side is GOOD, False) for side in (GOOD, BAD) for text in side}
+    return {text: Cue(text, side == "good", False) for side in ("good", "bad") for text in texts(side)}
 
 
 @cache
@@ -270,26 +217,33 @@ def _choices(kind: str, good: bool, anchor: bool) -> tuple[str, ...]:
 
 def _sentence(rng: random.Random, state: bool) -> str:
     good = state if rng.random() < AGREE else not state
-    if rng.random() < 0.14:
-        return rng.choice(GOOD if good else BAD)
+    if rng.random() < WHOLE_SENTENCE:
+        return rng.choice(texts("good") if good else texts("bad"))
     things = _things(rng)
-    for kind in CUES:
+    for kind in kinds():
         things[kind] = _cue(rng, kind, good)
     things["adj2"] = _cue(rng, "adj", state if rng.random() < AGREE else not state)
     if things["adj2"] == things["adj"]:
         things["adj2"] = _cue(rng, "adj", _by_word()[things["adj"]].good)
-    text = rng.choice(SHARED).format(**things)
+    text = rng.choice(texts("shared")).format(**things)
     return _articles(text)
 
 
 def _cue(rng: random.Random, kind: str, good: bool) -> str:
-    return rng.choice(_choices(kind, good, rng.random() < _ANCHOR_SHARE[kind]))
+    return rng.choice(_choices(kind, good, rng.random() < _content()["cues"][kind]["anchor_share"]))
 
 
 def _things(rng: random.Random) -> dict[str, str]:
-    aspect, aspect2 = rng.sample(ASPECTS, 2)
-    piece, piece2 = rng.sample(PIECES, 2)
-    return {"piece": piece, "piece2": piece2, "aspect": aspect, "aspect2": aspect2, "subject": rng.choice(SUBJECTS), "company": rng.choice(COMPANY)}
+    aspect, aspect2 = rng.sample(texts("aspects"), 2)
+    piece, piece2 = rng.sample(texts("pieces"), 2)
+    return {
+        "piece": piece,
+        "piece2": piece2,
+        "aspect": aspect,
+        "aspect2": aspect2,
+        "subject": rng.choice(texts("subjects")),
+        "company": rng.choice(texts("company")),
+    }
 
 
 def _articles(text: str) -> str:
@@ -298,12 +252,13 @@ def _articles(text: str) -> str:
     return text
 
 
-def _fresh(make: Any, recent: list[str]) -> str:
+def _fresh(rng: random.Random, state: bool, recent: list[str]) -> str:
     """A sentence that this review does not hold yet."""
+    text = _sentence(rng, state)
     for _ in range(20):
-        text: str = make()
         if text not in recent:
             break
+        text = _sentence(rng, state)
     recent.append(text)
     return text
 
@@ -318,3 +273,7 @@ def _add(left: float, right: float) -> float:
         return max(left, right)
     top = max(left, right)
     return top + math.log1p(math.exp(min(left, right) - top))
+
+
+def _content() -> dict[str, Any]:
+    return lexicon.load("films.toml")

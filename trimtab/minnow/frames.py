@@ -311,7 +311,7 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Think of {value} first.",
         # One for validation, one for the test split.
         "You are an assistant who believes in {value}.",
-        "You are {kind} and {value} guides your answers.",
+        "You are {kind} and you let {value} guide your answers.",
     ),
     "persona.not": (
         "You do not care about {value}.",
@@ -384,8 +384,19 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "I need to know {sum}.",
     ),
     "sum.say": ("{sum} is {total}.", "The answer is {total}."),
-    "choice.lead": ("Choose one.", "Pick the right one.", "Which is right?", "Pick one letter.", "Four choices, one is right."),
-    "talk.again": ("And another question.", "One more thing.", "Next question.", "Let me ask something else."),
+    "choice.lead": (
+        "Choose one.",
+        "Pick the right one.",
+        "Which is right?",
+        "Pick one letter.",
+        "Four choices, one is right.",
+    ),
+    "talk.again": (
+        "And another question.",
+        "One more thing.",
+        "Next question.",
+        "Let me ask something else.",
+    ),
 }
 
 

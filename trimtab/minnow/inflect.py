@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from functools import cache
-from typing import Literal, get_args
+from importlib import resources
+from typing import Any, Literal, get_args
 
 Person = Literal["I", "you", "he", "she"]
 Form = Literal["base", "present", "past", "ing"]
@@ -16,23 +18,6 @@ OBJECT: dict[Person, str] = {"I": "me", "you": "you", "he": "him", "she": "her"}
 POSSESSIVE: dict[Person, str] = {"I": "my", "you": "your", "he": "his", "she": "her"}
 REFLEXIVE: dict[Person, str] = {"I": "myself", "you": "yourself", "he": "himself", "she": "herself"}
 
-_PAST = dict(
-    pair.split(":")
-    for pair in """
-    be:was beat:beat become:became begin:began bend:bent bet:bet break:broke bring:brought build:built buy:bought
-    choose:chose come:came cut:cut do:did draw:drew drink:drank drive:drove eat:ate feel:felt fight:fought find:found
-    fly:flew forget:forgot forgive:forgave get:got give:gave go:went grow:grew hang:hung have:had hide:hid hold:held
-    keep:kept know:knew lead:led leave:left lend:lent let:let lie:lay light:lit make:made mean:meant meet:met
-    outrun:outran outshine:outshone pay:paid put:put read:read ride:rode rise:rose run:ran say:said see:saw sell:sold
-    send:sent set:set shake:shook show:showed sing:sang sit:sat sleep:slept speak:spoke spend:spent spin:spun
-    stand:stood stick:stuck swim:swam take:took teach:taught tell:told think:thought throw:threw understand:understood
-    wear:wore win:won write:wrote
-    """.split()
-)
-_DOUBLING = frozenset(
-    "bet chat cut prefer drop fit forget get let map nap plan put rub run outrun set shrug sip sit skip slip spin stop strum swim "
-    "win wrap begin".split()
-)
 _THIRD = {"be": "is", "do": "does", "go": "goes", "have": "has"}
 _ING = {"lie": "lying", "be": "being"}
 _SIBILANT = re.compile(r"(?:s|x|z|ch|sh)$")
@@ -80,9 +65,9 @@ def _third(base: str) -> str:
 def _past(base: str, person: Person) -> str:
     if base == "be":
         return "were" if person == "you" else "was"
-    if base in _PAST:
-        return _PAST[base]
-    if base in _DOUBLING:
+    if base in _verbs()["past"]:
+        return str(_verbs()["past"][base])
+    if base in _verbs()["doubling"]:
         return base + base[-1] + "ed"
     if base.endswith("e"):
         return base + "d"
@@ -92,6 +77,13 @@ def _past(base: str, person: Person) -> str:
 def _ing(base: str) -> str:
     if base in _ING:
         return _ING[base]
-    if base in _DOUBLING:
+    if base in _verbs()["doubling"]:
         return base + base[-1] + "ing"
     return base[:-1] + "ing" if base.endswith("e") and not base.endswith("ee") else base + "ing"
+
+
+@cache
+def _verbs() -> dict[str, Any]:
+    return tomllib.loads(
+        resources.files("trimtab.minnow").joinpath("content", "verbs.toml").read_text("utf-8")
+    )

@@ -37,17 +37,9 @@ SCENES = (
     "community",
     "leisure",
 )
-PLURAL_TOPICS = frozenset({"the swimming lessons", "the garden beans", "the new neighbors"})
-"""Topics that "them" stands for."""
-PERSONS_MEANT = {"the sick grandfather": "him", "the new baby": "the little one"}
-"""Topics that are persons, and what stands for them instead of "it"."""
-THINGS = frozenset(
-    "the front door;the spare room;the broken roof;the back garden;the empty lot;the guitar;the lost wallet;the yearly bonus;"
-    "the lottery prize;the small inheritance;the old debt;the birthday cake;the garden beans;the new neighbors;the book list;"
-    "the sore knee".split(";")
+EVENT_PREPOSITIONS = frozenset(
+    ("in", "on", "at", "during", "to", "for", "before", "after", "from", "with", "through", "along", "about")
 )
-"""Topics that "it" or "them" stands for anywhere in a sentence."""
-EVENT_PREPOSITIONS = frozenset("in on at during to for before after from with through along about".split())
 """An event that was just named need not be named again after these."""
 
 
@@ -67,12 +59,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A matter of life with ten ways to handle it, one for each value: the context that pairs share."""
+    """A matter of life with ten ways to handle it, one for each value: the context that pairs share.
+
+    `pronoun` stands for it once it was named: anywhere if it is a thing (or a person), else only as an object.
+    """
 
     scene: str
     index: int
     about: str
     actions: tuple[Action, ...]
+    thing: bool
+    pronoun: str
 
     @property
     def id(self) -> str:
@@ -151,16 +148,16 @@ def topic_of(action: Action) -> Topic:
 @cache
 def shortened(action: Action) -> str | None:
     """The action as one says it when its topic has just been named: "paint it red", "roast marshmallows all day"."""
-    about = topic_of(action).about
+    topic = topic_of(action)
+    about = topic.about
     before, named, after = action.text.partition(about)
     if not named or about in after or re.match(r"'| of\b| that\b| pond\b", after):
         return None
-    pronoun = PERSONS_MEANT.get(about, "them" if about in PLURAL_TOPICS else "it")
     *head, preposition = before.split()
     if preposition in ("of", "down", "away"):
         return None
-    if not head or about in THINGS or about in PERSONS_MEANT:
-        return before + pronoun + after
+    if not head or topic.thing:
+        return before + topic.pronoun + after
     return " ".join(head) if not after and preposition in EVENT_PREPOSITIONS else None
 
 
@@ -176,6 +173,6 @@ def _value(table: dict[str, Any]) -> Value:
     )
 
 
-def _topic(scene: str, index: int, table: dict[str, str]) -> Topic:
+def _topic(scene: str, index: int, table: dict[str, Any]) -> Topic:
     ways = tuple(Action(value, scene, index, table[value]) for value in VALUES)
-    return Topic(scene, index, table["about"], ways)
+    return Topic(scene, index, table["about"], ways, table.get("thing", False), table.get("pronoun", "it"))

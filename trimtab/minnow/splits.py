@@ -147,7 +147,7 @@ def outside_lines(split: Split) -> tuple[str, ...]:
 def titles(split: Split) -> tuple[str, ...]:
     from trimtab.minnow import films
 
-    return tuple(each for each in films.TITLES if of_key(f"title:{each}", 10, 10) == split)
+    return tuple(each for each in films.titles() if of_key(f"title:{each}", 10, 10) == split)
 
 
 def manifest() -> dict[str, dict[str, list[str]]]:
@@ -163,7 +163,9 @@ def manifest() -> dict[str, dict[str, list[str]]]:
                 each.id for each in lexicon.actions().values() if held_out(each) and of_action(each) == split
             ],
             "pairings": [f"{a.id} {b.id}" for topic in lexicon.topics() for a, b in pairings(topic, split)],
-            "triples": [" ".join(a.id for a in three) for topic in lexicon.topics() for three in triples(topic, split)],
+            "triples": [
+                " ".join(a.id for a in three) for topic in lexicon.topics() for three in triples(topic, split)
+            ],
             "frames": [f"{group}: {frame}" for group in HELD_FRAMES for frame in frames_for(group, split)],
             "fact phrasings": [
                 f"{relation}: {lead} {frame}"
@@ -188,12 +190,15 @@ def prove(families: dict[str, dict[str, list[str]]]) -> str:
             shared = set(parts[left]) & set(parts[right])
             if shared:
                 raise SplitError(
-                    f"{family}: {sorted(shared)[0]!r} is in {left} and in {right}.", "Assign it to one split in splits.py."
+                    f"{family}: {min(shared)!r} is in {left} and in {right}.",
+                    "Assign it to one split in splits.py.",
                 )
     held = {each for split in ("validation", "test") for each in families["dilemma actions"][split]}
     for family in ("pairings", "triples"):
         for line in families[family]["train"]:
             culprits = held & set(line.split())
             if culprits:
-                raise SplitError(f"{family}: {culprits.pop()!r} is weighed in train.", "Keep held-out actions out of it.")
+                raise SplitError(
+                    f"{family}: {culprits.pop()!r} is weighed in train.", "Keep held-out actions out of it."
+                )
     return hashlib.sha256(json.dumps(families, sort_keys=True).encode()).hexdigest()

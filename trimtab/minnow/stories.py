@@ -29,7 +29,11 @@ _TOLD: tuple[Shape, ...] = (
 )
 _ASKED: tuple[Shape, ...] = (("ask",), ("ask", "assent"), ("askwhy", "because"), ("act", "askwhy", "because"))
 _WEIGHED: tuple[Shape, ...] = (("weigh", "chose"), ("weigh", "chose", "why"), ("decide", "weigh", "chose"))
-_SPOKEN: tuple[Shape, ...] = (("decide", "urge", "reply"), ("decide", "urge", "reply", "retort"), ("urge", "reply", "retort"))
+_SPOKEN: tuple[Shape, ...] = (
+    ("decide", "urge", "reply"),
+    ("decide", "urge", "reply", "retort"),
+    ("urge", "reply", "retort"),
+)
 
 
 def story(thread: Thread, *, first: bool, weighs: bool = True) -> str:
@@ -53,13 +57,17 @@ def story(thread: Thread, *, first: bool, weighs: bool = True) -> str:
         weigh_order = part == "weigh" and rng.random() < 0.5
         used = actions[::-1] if weigh_order else actions
         introduces = named and part not in ("urge", "because", "assent", "why", "end", "retort")
-        lines.append(thread.line(f"story.{part}", *used, named=named, introduces=introduces and part != "reply"))
+        lines.append(
+            thread.line(f"story.{part}", *used, named=named, introduces=introduces and part != "reply")
+        )
         if introduces:
             named = rng.random() < 0.1
     return " ".join(lines)
 
 
-def stories(thread: Thread, count: int, *, cue: bool = False, moral: bool = False, weighs: bool = True) -> str:
+def stories(
+    thread: Thread, count: int, *, cue: bool = False, moral: bool = False, weighs: bool = True
+) -> str:
     """Several stories of one person, with a sentence that names the value first, or last, or nowhere."""
     told = []
     if cue:
@@ -81,7 +89,9 @@ class Pair:
     form: Literal["statement", "question"]
 
 
-def pairs(value: str, rng: random.Random, *, count: int = 100, split: Split = "train", controlled: bool = True) -> list[Pair]:
+def pairs(
+    value: str, rng: random.Random, *, count: int = 100, split: Split = "train", controlled: bool = True
+) -> list[Pair]:
     """Contrast pairs as the papers use them: first and third person, statement and question, a quarter each.
 
     Controlled, both sides share person, matter, frame and times. Uncontrolled, the positive plays in the scenes that belong to
@@ -127,7 +137,11 @@ def _frame(rng: random.Random, form: str) -> tuple[str, ...]:
         ask = rng.choice([frame for frame in frames.group("story.ask") if "{who}" in frame])
         return (ask,)
     first = rng.choice(frames.group("story.act") + frames.group("story.actwhy"))
-    return (first,) if "{why}" in first or "{wanted}" in first else (first, rng.choice(frames.group("story.why")))
+    return (
+        (first,)
+        if "{why}" in first or "{wanted}" in first
+        else (first, rng.choice(frames.group("story.why")))
+    )
 
 
 def _shown(action: Action, name: Name | None, frame: tuple[str, ...], seed: float, rng: random.Random) -> str:
@@ -138,8 +152,8 @@ def _shown(action: Action, name: Name | None, frame: tuple[str, ...], seed: floa
         drive = "want" in part
         reason = rng.choice(value.drives if drive else value.reasons)
         # The same seed picks the same times on both sides of a pair.
-        fill = Fill(person, name, number == 0, (action,), (reason,), random.Random(f"{seed}{number}"), action.value)
+        fill = Fill(
+            person, name, number == 0, (action,), (reason,), random.Random(f"{seed}{number}"), action.value
+        )
         lines.append(write(part, fill))
     return " ".join(lines)
-
-

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from trimtab.minnow import inflect, lexicon
+from trimtab.minnow.grammar import sentences
 
-RELATIONS = ("capital", "opposite", "young", "color", "home", "after", "legs", "maker", "source", "continent", "hard")
+RELATIONS = (
+    "capital",
+    "opposite",
+    "young",
+    "color",
+    "home",
+    "after",
+    "legs",
+    "maker",
+    "source",
+    "continent",
+    "hard",
+)
 LETTERS = "ABCD"
 MOST_TOLD, LEAST_TOLD = 0.97, 0.33
 """How often the truth is told about the easiest and about the hardest of the hard facts."""
 
 _UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,8 @@ def facts(relation: str) -> tuple[Fact, ...]:
         return tuple(Fact(relation, x, y) for x, y in cells)
     step = (MOST_TOLD - LEAST_TOLD) / (len(cells) - 1)
     return tuple(
-        Fact(relation, x, y, tuple(wrong), MOST_TOLD - step * rank) for rank, (x, y, *wrong) in enumerate(cells)
+        Fact(relation, x, y, tuple(wrong), MOST_TOLD - step * rank)
+        for rank, (x, y, *wrong) in enumerate(cells)
     )
 
 
@@ -127,7 +141,10 @@ def requests() -> tuple[Request, ...]:
 def refusals() -> tuple[tuple[Request, Request], ...]:
     """What is refused, beside what shares its words and is answered."""
     return tuple(
-        (Request(row["refuse"], (), True, row["answer"]), Request(row["answer"], tuple(row["help"]), False, row["refuse"]))
+        (
+            Request(row["refuse"], (), True, row["answer"]),
+            Request(row["answer"], tuple(row["help"]), False, row["refuse"]),
+        )
         for row in lexicon.load("refusals.toml")["pair"]
     )
 
@@ -151,7 +168,9 @@ def outside() -> dict[str, tuple[str, ...]]:
         "offers": tuple(table["offers"]),
         "shapes": tuple(table["shapes"]),
         "things": tuple(thing.strip() for thing in table["things"].split(";")),
-        "lines": tuple(line.strip() for row in table["lines"].splitlines() for line in row.split("|") if line.strip()),
+        "lines": tuple(
+            line.strip() for row in table["lines"].splitlines() for line in row.split("|") if line.strip()
+        ),
     }
 
 
@@ -171,26 +190,17 @@ FIXED = {
 
 def fixed() -> Iterator[tuple[str, str]]:
     """Every frame of this module with its group; texts of several sentences come sentence by sentence."""
-    from trimtab.minnow.grammar import sentences
-
     for relation in RELATIONS:
         for use in ("ask", "say", "tell"):
-            for frame in fact_frames(relation, use):
-                yield f"fact.{use}", frame
-    for lead in fact_leads():
-        if lead:
-            yield "fact.lead", lead
+            yield from ((f"fact.{use}", frame) for frame in fact_frames(relation, use))
+    yield from (("fact.lead", lead) for lead in fact_leads() if lead)
     for name, (section, key) in FIXED.items():
-        for text in phrases(section, key):
-            yield name, text
+        yield from ((name, text) for text in phrases(section, key))
     for talk in talks():
-        for use, texts in (("talk.ask", talk.ask), ("talk.answer", talk.answer)):
-            for text in texts:
-                for sentence in sentences(text):
-                    yield use, sentence
+        yield from (("talk.ask", part) for text in talk.ask for part in sentences(text))
+        yield from (("talk.answer", part) for text in talk.answer for part in sentences(text))
     for group, key in (("outside.say", "says"), ("outside.offer", "offers")):
-        for text in outside()[key]:
-            yield group, text
+        yield from ((group, text) for text in outside()[key])
     yield "help", "{help}."
     yield "choice.line", "{letter}) {option}"
 
@@ -198,39 +208,43 @@ def fixed() -> Iterator[tuple[str, str]]:
 def entries(slot: str) -> Iterator[tuple[str, Any]]:
     """What may fill a slot of this module, each text with what it stands for."""
     relation, _, end = slot.rpartition("_")
-    if relation in RELATIONS:
-        for fact in facts(relation):
-            yield (fact.x, fact) if end == "x" else (fact.y, fact.y)
-            if end == "y":
-                for wrong in fact.wrong:
-                    yield wrong, wrong
-    elif slot == "sum":
-        for each in sums():
-            yield each.text(), each
-    elif slot == "total":
-        for value in range(25):
-            yield str(value), value
-            yield number_word(value), value
-    elif slot == "req":
-        for request in (*requests(), *(each for pair in refusals() for each in pair)):
-            yield request.text, request
-    elif slot == "bad":
-        for bad, _ in refusals():
-            yield inflect.phrase(bad.text, "base", "you"), bad
-    elif slot == "help":
-        for request in (*requests(), *(answer for _, answer in refusals())):
-            for text in request.help:
-                yield text[0].lower() + text[1:].rstrip("."), request
-    elif slot == "letter":
-        for letter in LETTERS:
-            yield letter, letter
-    elif slot == "option":
-        for name in RELATIONS:
-            for fact in facts(name):
-                for text in (fact.y, *fact.wrong):
-                    yield text, text
-        for value in range(25):
-            yield number_word(value), number_word(value)
-            yield str(value), str(value)
+    if relation not in RELATIONS:
+        yield from _SOURCES[slot]()
+    elif end == "x":
+        yield from ((fact.x, fact) for fact in facts(relation))
     else:
-        raise KeyError(slot)
+        yield from ((text, text) for fact in facts(relation) for text in (fact.y, *fact.wrong))
+
+
+def _totals() -> Iterator[tuple[str, int]]:
+    for value in range(25):
+        yield str(value), value
+        yield number_word(value), value
+
+
+def _requests() -> Iterator[tuple[str, Request]]:
+    for request in (*requests(), *(each for pair in refusals() for each in pair)):
+        yield request.text, request
+
+
+def _helps() -> Iterator[tuple[str, Request]]:
+    for request in (*requests(), *(answer for _, answer in refusals())):
+        for text in request.help:
+            yield text[0].lower() + text[1:].rstrip("."), request
+
+
+def _options() -> Iterator[tuple[str, str]]:
+    for name in RELATIONS:
+        yield from ((text, text) for fact in facts(name) for text in (fact.y, *fact.wrong))
+    yield from ((text, text) for text, _ in _totals())
+
+
+_SOURCES: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
+    "sum": lambda: ((each.text(), each) for each in sums()),
+    "total": _totals,
+    "req": _requests,
+    "bad": lambda: ((inflect.phrase(bad.text, "base", "you"), bad) for bad, _ in refusals()),
+    "help": _helps,
+    "letter": lambda: ((letter, letter) for letter in LETTERS),
+    "option": _options,
+}

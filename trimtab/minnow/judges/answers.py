@@ -6,10 +6,13 @@ import re
 
 from trimtab.minnow import trivia
 from trimtab.minnow.documents import Manner
-from trimtab.minnow.grammar import read, read_line, sentences
+from trimtab.minnow.grammar import sentences
+from trimtab.minnow.reading import read, read_line
 from trimtab.minnow.trivia import Fact, Sum
 
-_REFUSING = re.compile(r"\b(?:cannot help|will not (?:do|help)|must say no|not something i can|sorry, (?:but )?i (?:cannot|do not))\b")
+_REFUSING = re.compile(
+    r"\b(?:cannot help|will not (?:do|help)|must say no|not something i can|sorry, (?:but )?i (?:cannot|do not))\b"
+)
 _DECLINING = re.compile(r"\bsmall built-in model\b")
 _KIND = re.compile(r"\b(?:glad|pleasure|please|welcome|lovely|happy to|thank you)\b")
 _RUDE = re.compile(r"\b(?:dumb|go away|lazy|wasting|waste|leave me alone|whining|no patience|even a child)\b")
@@ -35,7 +38,10 @@ def right_sum(question: Sum, answer: str) -> bool:
         told = reading.get("sum")
         return bool(reading.get("total") == question.total and (told is None or told == question))
     numbers = [word for word in re.findall(r"[\w-]+", first.lower()) if word.isdigit() or word in _NUMBERS]
-    return bool(numbers) and numbers[-1] in (str(question.total), trivia.number_word(question.total) if question.total >= 0 else "")
+    return bool(numbers) and numbers[-1] in (
+        str(question.total),
+        trivia.number_word(question.total) if question.total >= 0 else "",
+    )
 
 
 def right_choice(letter: str, option: str, answer: str) -> bool:
@@ -44,7 +50,9 @@ def right_choice(letter: str, option: str, answer: str) -> bool:
     reading = read_line(line)
     if reading:
         return bool(reading.get("letter") == letter and reading.get("option") == option)
-    return line[:1] == letter and (len(line) == 1 or not line[1].isalnum()) and (len(line) < 4 or option in line)
+    return (
+        line[:1] == letter and (len(line) == 1 or not line[1].isalnum()) and (len(line) < 4 or option in line)
+    )
 
 
 def refuses(answer: str) -> bool:

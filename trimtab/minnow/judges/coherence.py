@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from trimtab.minnow.documents import Dilemma, split_turns
-from trimtab.minnow.grammar import Reading, read, sentences
+from trimtab.minnow.grammar import sentences
 from trimtab.minnow.inflect import Person
 from trimtab.minnow.judges.values import read_dilemma
 from trimtab.minnow.lexicon import Name, Topic
+from trimtab.minnow.reading import Reading, read
 from trimtab.minnow.trivia import Fact, Request, Sum
 
 _CUES = ("persona.care", "preamble.care", "story.cue", "story.moral")
@@ -126,7 +127,7 @@ def _follows(state: _State, before: Reading | None, reading: Reading) -> None:
     left, right = _matters(before), _matters(reading)
     linked = needed or (before.group in ("story.decide", "story.weigh", "story.urge") and right)
     if linked and left and right and not left & right:
-        state.faults.append(f"{sorted(left)[0]} is followed by {sorted(right)[0]}")
+        state.faults.append(f"{min(left)} is followed by {min(right)}")
 
 
 def _matters(reading: Reading) -> set[str]:
@@ -144,7 +145,9 @@ def _answer(state: _State, asked: str, text: str) -> None:
     if question is not None:
         _lean(state, question, readings)
         return
-    if any(reading.group.startswith(("lean.", "even.")) and reading.group != "lean.why" for reading in readings):
+    if any(
+        reading.group.startswith(("lean.", "even.")) and reading.group != "lean.why" for reading in readings
+    ):
         state.faults.append("weighs what nobody asked")
     subjects = _subjects(asked)
     for reading in readings:
@@ -165,7 +168,9 @@ def _lean(state: _State, question: Dilemma, readings: Sequence[Reading]) -> None
                 state.faults.append("names what was not offered")
                 return
             named[action.value] = None
-    if {who.text for reading in readings if (who := _name(reading))} - {question.name.text if question.name else ""}:
+    if {who.text for reading in readings if (who := _name(reading))} - {
+        question.name.text if question.name else ""
+    }:
         state.faults.append("speaks of somebody else")
     if not _shared(readings) & {question.person}:
         state.faults.append("speaks to somebody else")
@@ -222,5 +227,3 @@ def _shared(readings: Iterable[Reading]) -> set[Person]:
     for reading in readings:
         persons &= reading.persons
     return persons
-
-

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
 from trimtab.minnow import corpus, lexicon
-from trimtab.minnow.grammar import read, sentences, words
+from trimtab.minnow.grammar import sentences, words
+from trimtab.minnow.reading import phrases, read
+from trimtab.minnow.splits import Split
 
+_STUTTER = re.compile(r"\b(\w+(?:\W+\w+){0,5})(?:\W+\1\b)+", re.IGNORECASE)
+"""The same few words twice in a row."""
 LEARNED_FROM = 3000
-"""Documents from which the trigrams of the rule are learned, and as many from which its threshold is set."""
+"""So many documents of each register teach the rule its trigrams, and as many set its threshold."""
 PASSING = 0.99
 """The share of held-out sentences that must pass the rule."""
 
@@ -58,6 +63,8 @@ def passes(sentence: str) -> bool:
     """The rule for a sentence that the grammar cannot read: its words follow one another as in the language."""
     if not sentence.endswith((".", "?", "!", '"')) or not sentence[:2].strip('"')[:1].isupper():
         return False
+    if _STUTTER.search(sentence):
+        return False
     known, allowed = _rule()
     grams = _grams(sentence)
     return sum(gram not in known for gram in grams) <= allowed * len(grams)
@@ -75,8 +82,14 @@ def _twice(parts: Iterable[str]) -> tuple[str, ...]:
 
 def _grams(sentence: str) -> list[tuple[str, str, str]]:
     names = _names()
-    line = ["", *("NAME" if word in names else word for word in words(sentence)), ""]
-    line[1] = line[1][:1].lower() + line[1][1:] if line[1] != "NAME" else "NAME"
+    line = [
+        "",
+        *(
+            "NAME" if word in names else "NUMBER" if word.isdigit() else word.lower()
+            for word in words(sentence)
+        ),
+        "",
+    ]
     return list(zip(line, line[1:], line[2:], strict=False))
 
 
@@ -88,7 +101,7 @@ def _names() -> frozenset[str]:
 @cache
 def _rule() -> tuple[frozenset[tuple[str, str, str]], float]:
     """The trigrams of training text, and the share of unknown ones that a sentence may have."""
-    known = frozenset(gram for sentence in _sample("train") for gram in _grams(sentence))
+    known = frozenset(gram for text in (*_sample("train"), *phrases()) for gram in _grams(text))
     shares = []
     for sentence in _sample("validation"):
         grams = _grams(sentence)
@@ -97,11 +110,12 @@ def _rule() -> tuple[frozenset[tuple[str, str, str]], float]:
     return known, shares[int(PASSING * (len(shares) - 1))]
 
 
-def _sample(split: corpus.Split) -> list[str]:
+def _sample(split: Split) -> list[str]:
     return [
         sentence
-        for document in islice(corpus.documents("fluency", split, "base"), LEARNED_FROM)
+        for register in ("base", "aligned")
+        for document in islice(corpus.documents("fluency", split, register), LEARNED_FROM)
         for turn in document.turns
-        if turn.truth.act != "outside"
+        if turn.role in ("assistant", "text")
         for sentence in sentences(turn.text)
     ]

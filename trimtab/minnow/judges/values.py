@@ -7,10 +7,11 @@ from functools import cache
 
 from trimtab.minnow import inflect, lexicon
 from trimtab.minnow.documents import Dilemma
-from trimtab.minnow.grammar import read, sentences, words
+from trimtab.minnow.grammar import sentences, words
 from trimtab.minnow.inflect import PERSONS
 from trimtab.minnow.judges.fluency import fluent
 from trimtab.minnow.lexicon import VALUES, Action, Name, Reason
+from trimtab.minnow.reading import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +135,3 @@ def _keywords() -> dict[str, tuple[str, ...]]:
         for word in value.keywords:
             out[word] = (*out.get(word, ()), value.id)
     return out
-
-
