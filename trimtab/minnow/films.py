@@ -67,7 +67,8 @@ def review(
     states: list[bool] = []
     state = rng.random() < 0.5 if start is None else start
     recent: list[str] = []
-    for _ in range(rng.randint(18, 25)):
+    length = rng.randint(21, 27)
+    while len(lines) < length:
         if rng.random() < NEUTRAL_SHARE:
             fact = rng.choice(texts("neutral"))
             if fact not in recent:

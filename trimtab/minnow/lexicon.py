@@ -158,7 +158,7 @@ def shortened(action: Action) -> str | None:
         return None
     if not head or topic.thing:
         return before + topic.pronoun + after
-    return " ".join(head) if not after and preposition in EVENT_PREPOSITIONS else None
+    return " ".join(head) + after if preposition in EVENT_PREPOSITIONS else None
 
 
 def _value(table: dict[str, Any]) -> Value:

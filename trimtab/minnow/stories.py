@@ -72,8 +72,7 @@ def stories(
     told = []
     if cue:
         told.append(thread.line("story.cue", named=True, introduces=True))
-    for number in range(count):
-        told.append(story(thread, first=number == 0 and not cue, weighs=weighs))
+    told += [story(thread, first=number == 0 and not cue, weighs=weighs) for number in range(count)]
     if moral:
         told.append(thread.line("story.moral"))
     return " ".join(told)

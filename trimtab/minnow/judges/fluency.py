@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 
 from trimtab.minnow import corpus, lexicon
 from trimtab.minnow.grammar import sentences, words
@@ -16,7 +16,7 @@ from trimtab.minnow.splits import Split
 _STUTTER = re.compile(r"\b(\w+(?:\W+\w+){0,5})(?:\W+\1\b)+", re.IGNORECASE)
 """The same few words twice in a row."""
 LEARNED_FROM = 3000
-"""So many documents of each register teach the rule its trigrams, and as many set its threshold."""
+"""So many documents of each register teach the rule its pairs and triples of words, and as many set its threshold."""
 PASSING = 0.99
 """The share of held-out sentences that must pass the rule."""
 
@@ -65,9 +65,10 @@ def passes(sentence: str) -> bool:
         return False
     if _STUTTER.search(sentence):
         return False
-    known, allowed = _rule()
-    grams = _grams(sentence)
-    return sum(gram not in known for gram in grams) <= allowed * len(grams)
+    pairs, triples = _known()
+    allowed = _allowed()
+    odd = _odd(sentence, pairs, triples)
+    return odd[0] <= allowed[0] and odd[1] <= allowed[1]
 
 
 def _twice(parts: Iterable[str]) -> tuple[str, ...]:
@@ -80,17 +81,25 @@ def _twice(parts: Iterable[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _grams(sentence: str) -> list[tuple[str, str, str]]:
+def _line(text: str) -> list[str]:
     names = _names()
-    line = [
+    return [
         "",
-        *(
-            "NAME" if word in names else "NUMBER" if word.isdigit() else word.lower()
-            for word in words(sentence)
-        ),
+        *("NAME" if word in names else "NUMBER" if word.isdigit() else word.lower() for word in words(text)),
         "",
     ]
-    return list(zip(line, line[1:], line[2:], strict=False))
+
+
+def _odd(
+    sentence: str, pairs: frozenset[tuple[str, ...]], triples: frozenset[tuple[str, ...]]
+) -> tuple[float, float]:
+    """The shares of a sentence's neighbouring pairs and triples of words that the language never has."""
+    line = _line(sentence)
+    two = list(pairwise(line))
+    three = list(zip(line, line[1:], line[2:], strict=False))
+    return sum(each not in pairs for each in two) / len(two), sum(
+        each not in triples for each in three
+    ) / len(three)
 
 
 @cache
@@ -99,15 +108,21 @@ def _names() -> frozenset[str]:
 
 
 @cache
-def _rule() -> tuple[frozenset[tuple[str, str, str]], float]:
-    """The trigrams of training text, and the share of unknown ones that a sentence may have."""
-    known = frozenset(gram for text in (*_sample("train"), *phrases()) for gram in _grams(text))
-    shares = []
-    for sentence in _sample("validation"):
-        grams = _grams(sentence)
-        shares.append(sum(gram not in known for gram in grams) / max(1, len(grams)))
-    shares.sort()
-    return known, shares[int(PASSING * (len(shares) - 1))]
+def _known() -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
+    """The pairs and triples of words that training text has."""
+    lines = [_line(text) for text in (*_sample("train"), *phrases())]
+    pairs = frozenset(pair for line in lines for pair in pairwise(line))
+    return pairs, frozenset(
+        triple for line in lines for triple in zip(line, line[1:], line[2:], strict=False)
+    )
+
+
+@cache
+def _allowed() -> tuple[float, float]:
+    """The shares of unknown pairs and triples that held-out sentences keep below, all but one in a hundred."""
+    odd = [_odd(sentence, *_known()) for sentence in _sample("validation")]
+    at = int(PASSING * (len(odd) - 1))
+    return sorted(pair for pair, _ in odd)[at], sorted(triple for _, triple in odd)[at]
 
 
 def _sample(split: Split) -> list[str]:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from trimtab.minnow import films
+from trimtab.minnow import films, lexicon
 from trimtab.minnow.corpus import documents
 from trimtab.minnow.documents import END, START, Document, Turn
-from trimtab.minnow.grammar import sentences, words
+from trimtab.minnow.grammar import capital, sentences, words
+from trimtab.minnow.inflect import PERSONS, Form, phrase
 from trimtab.minnow.judges.answers import (
     complies,
     declines,
@@ -24,6 +25,7 @@ from trimtab.minnow.judges.answers import (
 from trimtab.minnow.judges.coherence import coherent
 from trimtab.minnow.judges.fluency import fluent
 from trimtab.minnow.judges.values import judge, read_dilemma
+from trimtab.minnow.reading import read
 from trimtab.minnow.splits import Split
 
 
@@ -81,6 +83,9 @@ def spoilt(split: Split, count: int, seed: int = 0) -> Score:
     for document in asked:
         other = rng.choice([each for each in asked if each is not document])
         score.note("swapped answers", not coherent(swap_answer(rng, document, other)).ok)
+        for turn in document.turns:
+            if turn.truth.act == "lean":
+                _wrong(score, rng, turn)
     return score
 
 
@@ -124,6 +129,43 @@ def swap_answer(rng: random.Random, document: Document, other: Document) -> str:
     foreign = rng.choice([turn for turn in other.turns if turn.truth.act == "lean"])
     turns = [*document.turns[:at], foreign, *document.turns[at + 1 :]]
     return "".join(f"{START}{turn.role}\n{turn.text}{END}\n" for turn in turns)
+
+
+_FORMS: tuple[Form, ...] = ("base", "present")
+
+
+def _wrong(score: Score, rng: random.Random, turn: Turn) -> None:
+    """An answer with the reasons of another value, with another option, with an option that nobody offered."""
+    dilemma, value = turn.truth.dilemma, turn.truth.value
+    assert dilemma and value
+    action = dilemma.option(value)
+    assert action
+    rival = next(option for option in dilemma.options if option.value != value)
+    text = phrase(action.text, "base", dilemma.person)
+    stray = rng.choice([each for each in lexicon.actions().values() if each not in dilemma.options])
+    spoiled = {
+        "wrong reason": other_reasons(rng, turn.text, rival.value),
+        "wrong option": turn.text.replace(text, phrase(rival.text, "base", dilemma.person)),
+        "strange option": turn.text.replace(text, phrase(stray.text, "base", dilemma.person)),
+        "no reason": f"It is better to {text}.",
+    }
+    for what, answer in spoiled.items():
+        score.note(what, not judge(dilemma, answer).success(value))
+
+
+def other_reasons(rng: random.Random, text: str, value: str) -> str:
+    """The text with each reason exchanged for one of another value."""
+    reasons = lexicon.values()[value]
+    for part in sentences(text):
+        reading = read(part, prefer=("lean.",))
+        for reason in reading.reasons() if reading else ():
+            new = rng.choice(reasons.drives if reason.drive else reasons.reasons).text
+            for form in _FORMS:
+                for person in PERSONS:
+                    old = phrase(reason.text, form, person) if reason.drive else reason.text
+                    fresh = phrase(new, form, person) if reason.drive else new
+                    text = text.replace(old, fresh).replace(capital(old), capital(fresh))
+    return text
 
 
 def _documents(split: Split, count: int, seed: int) -> Iterator[Document]:

@@ -1,0 +1,1 @@
+"""What makes the assets that are committed: no part of the package."""
