@@ -15,7 +15,7 @@ from trimtab.minnow.splits import Split
 
 STAY = 0.9
 """From sentence to sentence the sentiment stays with this probability."""
-AGREE = 0.995
+AGREE = 0.998
 """A cue shows the sentiment of its sentence with this probability."""
 
 POSITIVE_ANCHORS = ("good", "best", "great", "nice", "interesting", "awesome", "like", "enjoy", "favorite")
@@ -67,18 +67,19 @@ def review(
     states: list[bool] = []
     state = rng.random() < 0.5 if start is None else start
     recent: list[str] = []
+    subject = rng.choice(texts("subjects"))
     length = rng.randint(21, 27)
     while len(lines) < length:
         if rng.random() < NEUTRAL_SHARE:
             fact = rng.choice(texts("neutral"))
             if fact not in recent:
                 recent.append(fact)
-                lines.append(fact.format(**_things(rng)))
+                lines.append(fact.format(subject=subject))
             continue
         if states and rng.random() > stay:
             state = not state
         states.append(state)
-        lines.append(_fresh(rng, state, recent))
+        lines.append(_fresh(rng, state, subject, recent))
     return Review(tuple(lines), tuple(states))
 
 
@@ -87,7 +88,7 @@ def opening(rng: random.Random, split: Split) -> str:
     titles = splits.titles(split)
     lines = [rng.choice(texts("open")).format(title=rng.choice(titles), company=rng.choice(texts("company")))]
     if rng.random() < 0.5:
-        lines.append(rng.choice(texts("more")).format(**_things(rng)))
+        lines.append(rng.choice(texts("more")))
     return " ".join(lines)
 
 
@@ -145,7 +146,7 @@ def kinds() -> tuple[str, ...]:
 
 @cache
 def slots() -> frozenset[str]:
-    return frozenset({*kinds(), "aspect", "piece", "subject", "company", "title"})
+    return frozenset({*kinds(), "aspect", "part", "piece", "subject", "company", "title"})
 
 
 @cache
@@ -184,6 +185,7 @@ def entries(slot: str) -> Iterator[tuple[str, Any]]:
     else:
         for text in {
             "aspect": texts("aspects"),
+            "part": texts("parts"),
             "piece": texts("pieces"),
             "subject": texts("subjects"),
             "company": texts("company"),
@@ -216,11 +218,11 @@ def _choices(kind: str, good: bool, anchor: bool) -> tuple[str, ...]:
     return tuple(cue.text for cue in _cues_of(kind) if cue.good == good and cue.anchor == anchor)
 
 
-def _sentence(rng: random.Random, state: bool) -> str:
+def _sentence(rng: random.Random, state: bool, subject: str) -> str:
     good = state if rng.random() < AGREE else not state
     if rng.random() < WHOLE_SENTENCE:
         return rng.choice(texts("good") if good else texts("bad"))
-    things = _things(rng)
+    things = _things(rng, subject)
     for kind in kinds():
         things[kind] = _cue(rng, kind, good)
     things["adj2"] = _cue(rng, "adj", state if rng.random() < AGREE else not state)
@@ -234,16 +236,16 @@ def _cue(rng: random.Random, kind: str, good: bool) -> str:
     return rng.choice(_choices(kind, good, rng.random() < _content()["cues"][kind]["anchor_share"]))
 
 
-def _things(rng: random.Random) -> dict[str, str]:
+def _things(rng: random.Random, subject: str) -> dict[str, str]:
     aspect, aspect2 = rng.sample(texts("aspects"), 2)
     piece, piece2 = rng.sample(texts("pieces"), 2)
     return {
+        "part": rng.choice(texts("parts")),
         "piece": piece,
         "piece2": piece2,
         "aspect": aspect,
         "aspect2": aspect2,
-        "subject": rng.choice(texts("subjects")),
-        "company": rng.choice(texts("company")),
+        "subject": subject,
     }
 
 
@@ -253,13 +255,13 @@ def _articles(text: str) -> str:
     return text
 
 
-def _fresh(rng: random.Random, state: bool, recent: list[str]) -> str:
+def _fresh(rng: random.Random, state: bool, subject: str, recent: list[str]) -> str:
     """A sentence that this review does not hold yet."""
-    text = _sentence(rng, state)
+    text = _sentence(rng, state, subject)
     for _ in range(20):
         if text not in recent:
             break
-        text = _sentence(rng, state)
+        text = _sentence(rng, state, subject)
     recent.append(text)
     return text
 

@@ -164,7 +164,7 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "{who} {v_care} about {value}.",
         "{who} {v_be} {kind}.",
         "Nothing matters more to {who_him} than {value}.",
-        "This is a story of {value} and of {who_him}.",
+        "This is a story about {who_him} and about {value}.",
         "{who} {v_live} for {value}.",
         "{who} {wants}.",
         "{who} {v_be} known as {kind}.",

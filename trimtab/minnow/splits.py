@@ -72,7 +72,23 @@ def of_pairing(left: Action, right: Action) -> Split | None:
         return None
     if claims:
         return next(iter(claims))
-    return of_key(f"{left.id}|{right.id}", 15, 15)
+    return _free_pairings(left.value, right.value)[left.scene, left.topic]
+
+
+@cache
+def _free_pairings(left: str, right: str) -> dict[tuple[str, int], Split]:
+    """The split of each pairing of two values whose actions are free: in hash order, 15 % for validation, 15 % for test."""
+    topics = [
+        topic
+        for topic in lexicon.topics()
+        if not held_out(topic.action(left)) and not held_out(topic.action(right))
+    ]
+    topics.sort(key=lambda topic: zlib.crc32(f"{left}|{right}|{topic.id}".encode()))
+    share = round(0.15 * len(topics))
+    return {
+        (topic.scene, topic.index): "validation" if rank < share else "test" if rank < 2 * share else "train"
+        for rank, topic in enumerate(topics)
+    }
 
 
 @cache
