@@ -1,1 +1,1 @@
-"""What makes the assets that are committed: no part of the package."""
+"""What makes and measures things around Trimtab; no part of what is installed."""

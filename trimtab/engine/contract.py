@@ -14,7 +14,8 @@ from trimtab.errors import TrimtabError
 
 FloatArray = npt.NDArray[np.float32]
 Role = Literal["system", "user", "assistant"]
-History = Literal["fresh", "as spoken", "re-read"]
+History = Literal["fresh", "same program", "as spoken"]
+"""How the cached part of a prompt was computed: none is cached, under this program, or under others."""
 EndReason = Literal["end", "stop", "length", "window", "cancelled"]
 
 
@@ -22,12 +23,12 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pass
 
 
-class Message(_Struct):
+class Message(_Struct, frozen=True, kw_only=True):
     role: Role
     content: str
 
 
-class Sampling(_Struct):
+class Sampling(_Struct, frozen=True, kw_only=True):
     """How the next token is chosen; temperature 0 is greedy."""
 
     temperature: float = 0.8
@@ -64,7 +65,7 @@ class Sampling(_Struct):
 GREEDY = Sampling(temperature=0.0)
 
 
-class LoadRequest(_Struct):
+class LoadRequest(_Struct, frozen=True, kw_only=True):
     """Which model to load and how; what is None the engine chooses."""
 
     path: str
@@ -84,7 +85,7 @@ class LoadRequest(_Struct):
     """Use the compiled kernel; without it, or without a compiler's output, numpy does the same."""
 
 
-class ModelInfo(_Struct):
+class ModelInfo(_Struct, frozen=True, kw_only=True):
     """What a loaded model is and can do."""
 
     engine: Literal["llama", "torch"]
@@ -116,7 +117,7 @@ class ModelInfo(_Struct):
     warnings: tuple[str, ...] = ()
 
 
-class GenerateRequest(_Struct):
+class GenerateRequest(_Struct, frozen=True, kw_only=True):
     """A conversation to answer, or a text to continue, under a program."""
 
     messages: tuple[Message, ...] = ()
@@ -138,14 +139,14 @@ class GenerateRequest(_Struct):
             raise TrimtabError("Only a conversation that ends with the assistant can be resumed.")
 
 
-class Passage(_Struct):
+class Passage(_Struct, frozen=True, kw_only=True):
     """A text to read activations from; with an answer, positions are those of the answer."""
 
     text: str
     answer: str | None = None
 
 
-class ActivationRequest(_Struct):
+class ActivationRequest(_Struct, frozen=True, kw_only=True):
     passages: tuple[Passage, ...]
     layers: tuple[int, ...]
     positions: Literal["last", "mean"] = "last"
@@ -153,14 +154,14 @@ class ActivationRequest(_Struct):
     """Bare text, or the text as the user's message inside the chat template."""
 
 
-class ScoreRequest(_Struct):
+class ScoreRequest(_Struct, frozen=True, kw_only=True):
     """Continuations to score after their contexts, special tokens not parsed."""
 
     pairs: tuple[tuple[str, str], ...]
     program: Program = EMPTY
 
 
-class Prefill(_Struct, tag="prefill"):
+class Prefill(_Struct, tag="prefill", frozen=True, kw_only=True):
     """How far the prompt has been read."""
 
     done: int
@@ -168,7 +169,7 @@ class Prefill(_Struct, tag="prefill"):
     cached: int
 
 
-class Token(_Struct, tag="token"):
+class Token(_Struct, tag="token", frozen=True, kw_only=True):
     """One token of the reply and what steering did at the position that predicted it."""
 
     id: int
@@ -184,22 +185,24 @@ class Token(_Struct, tag="token"):
     """The norm of the shift at each layer that moved."""
 
 
-class Steered(_Struct, tag="steered"):
+class Steered(_Struct, tag="steered", frozen=True, kw_only=True):
     """The program was changed before the token of this index."""
 
     index: int
     fingerprint: str
+    deferred: tuple[str, ...] = ()
+    """What in it is read before a reply and so waits for the next one."""
 
 
-class GateScore(_Struct):
+class GateScore(_Struct, frozen=True, kw_only=True):
     label: str
     score: float
     threshold: float
     open: bool
 
 
-class LayerShift(_Struct):
-    """What was done at one layer: of `positions`, `moved` were shifted."""
+class LayerShift(_Struct, frozen=True, kw_only=True):
+    """What was done at one layer: of `positions` that passed it, `moved` were shifted."""
 
     layer: int
     positions: int
@@ -209,7 +212,7 @@ class LayerShift(_Struct):
     maximum: float
 
 
-class Missed(_Struct):
+class Missed(_Struct, frozen=True, kw_only=True):
     """A target that could not be reached under the cap."""
 
     layer: int
@@ -220,7 +223,15 @@ class Missed(_Struct):
     """The largest shortfall, in logits."""
 
 
-class Receipt(_Struct):
+class PhiMeans(_Struct, frozen=True, kw_only=True):
+    """The mean value distinction over a reply, before tuning and after it."""
+
+    before: float | None
+    """None where the tuning happened inside the model, so that only its result is seen."""
+    after: float
+
+
+class Receipt(_Struct, frozen=True, kw_only=True):
     """What was really done to a reply."""
 
     model: str
@@ -234,8 +245,8 @@ class Receipt(_Struct):
     prompt_layers: tuple[LayerShift, ...] = ()
     reply_layers: tuple[LayerShift, ...] = ()
     missed: tuple[Missed, ...] = ()
-    phi: dict[str, tuple[float, float]] = {}
-    """Of each anchor set: the mean before and after tuning."""
+    phi: dict[str, PhiMeans] = {}
+    """By anchor set."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     other_programs: int = 0
@@ -251,7 +262,7 @@ class Receipt(_Struct):
     reply_seconds: float = 0.0
 
 
-class Done(_Struct, tag="done"):
+class Done(_Struct, tag="done", frozen=True, kw_only=True):
     reason: EndReason
     text: str
     """What was still held back at the end."""
@@ -266,7 +277,8 @@ Progress = Callable[[float], bool]
 class Engine(Protocol):
     """One loaded model. All is called from one thread but `steer` and `cancel`, which may come from any."""
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo: ...
 
     def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]: ...
 

@@ -66,7 +66,7 @@ class Machine(Protocol):
         ...
 
     def decode(self, tokens: Sequence[int]) -> FloatArray:
-        """Appends the tokens to the sequence; the writable logits after the last one.
+        """Appends the tokens to the sequence; the writable logits after the last, until the next pass.
 
         Tunes that need the hidden state (those not `linear`) are done before the logits are made; the
         caller adds the linear ones. Raises `Cancelled` if `interrupt` was set meanwhile; what of the
@@ -96,6 +96,10 @@ class Machine(Protocol):
 
     def head(self, direction: FloatArray) -> FloatArray:
         """What adding `direction` to the final normed state adds to the logits, before any soft cap."""
+        ...
+
+    def head_bias(self) -> FloatArray | None:
+        """The constant that the head adds to the logits, or None."""
         ...
 
     def softcap(self) -> float:

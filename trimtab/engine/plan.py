@@ -73,67 +73,65 @@ def make_plan(
     *,
     open_gates: Mapping[Gate, bool],
     fixed: Mapping[int, npt.NDArray[np.float32]] | None = None,
+    measuring: bool = False,
 ) -> Plan:
     """The plan of `program` for `phase`.
 
-    A gate missing from `open_gates` counts as closed. `fixed` holds, by layer, the shifts that raises of
-    the `prompt` policy were measured to need; without it those raises are left out.
+    A gate missing from `open_gates` counts as closed. Raises of the `prompt` policy are carried out by
+    adding `fixed`, the shift measured for each layer; `measuring` makes the plan that measures it, in which
+    they act like any other raise.
     """
     active = [item for item in program.interventions if _active(item, phase, open_gates)]
-    shifts: dict[int, npt.NDArray[np.float32]] = {}
+    raising = [item for item in active if isinstance(item, Raise)]
+    measured = not measuring and any(item.policy == "prompt" for item in raising)
+    constant = dict(fixed or {}) if measured else {}
+    shifts = {layer: vector.copy() for layer, vector in constant.items()}
     for item in active:
         if isinstance(item, Shift) and item.scale != 0:
             change = item.vector.values * np.float32(item.scale)
             shifts[item.layer] = shifts[item.layer] + change if item.layer in shifts else change
-    for layer, change in (fixed or {}).items():
-        shifts[layer] = shifts[layer] + change if layer in shifts else change
-    raising = [item for item in active if isinstance(item, Raise) and item.policy == "token"]
-    adapters = tuple(item for item in active if isinstance(item, Adapter) and item.scale != 0)
-    plan_raises = join_raises(raising)
     return Plan(
-        fingerprint=_fingerprint(active, fixed or {}),
+        fingerprint=_fingerprint(active, constant, measuring=measuring),
         shifts={layer: vector for layer, vector in shifts.items() if vector.any()},
-        raises=plan_raises,
+        raises=_join_raises([item for item in raising if measuring or item.policy == "token"]),
         watches=program.watches,
-        adapters=adapters,
+        adapters=tuple(item for item in active if isinstance(item, Adapter) and item.scale != 0),
         tunes=tuple(item for item in active if isinstance(item, Tune) and item.steps > 0),
     )
 
 
-def join_raises(items: list[Raise]) -> dict[int, JointRaise]:
-    """By layer, the rows of every raise there that has any strength."""
-    by_layer: dict[int, list[Raise]] = {}
-    for item in items:
-        by_layer.setdefault(item.layer, []).append(item)
-    joined = {layer: _join(members) for layer, members in by_layer.items()}
-    return {layer: rows for layer, rows in joined.items() if rows is not None}
-
-
-def prompt_raises(program: Program, open_gates: Mapping[Gate, bool]) -> dict[int, JointRaise]:
-    """By layer, the raises that are measured once, at the prompt's last token."""
-    return join_raises(
-        [
-            item
-            for item in program.interventions
-            if isinstance(item, Raise)
-            and item.policy == "prompt"
-            and (item.gate is None or open_gates.get(item.gate, False))
-        ]
+def measured_layers(program: Program, open_gates: Mapping[Gate, bool]) -> frozenset[int]:
+    """The layers whose shift is measured once, at the prompt's last token."""
+    return frozenset(
+        item.layer
+        for item in program.interventions
+        if isinstance(item, Raise) and item.policy == "prompt" and _is_open(item, open_gates)
     )
 
 
 def open_prefaces(program: Program, open_gates: Mapping[Gate, bool]) -> tuple[Preface, ...]:
     return tuple(
-        item
-        for item in program.interventions
-        if isinstance(item, Preface) and (item.gate is None or open_gates.get(item.gate, False))
+        item for item in program.interventions if isinstance(item, Preface) and _is_open(item, open_gates)
     )
 
 
 def _active(item: Intervention, phase: Phase, open_gates: Mapping[Gate, bool]) -> bool:
     if isinstance(item, Preface) or item.scope not in (phase, "all"):
         return False
+    return _is_open(item, open_gates)
+
+
+def _is_open(item: Intervention, open_gates: Mapping[Gate, bool]) -> bool:
     return item.gate is None or open_gates.get(item.gate, False)
+
+
+def _join_raises(items: list[Raise]) -> dict[int, JointRaise]:
+    """By layer, the rows of every raise there that has any strength."""
+    by_layer: dict[int, list[Raise]] = {}
+    for item in items:
+        by_layer.setdefault(item.layer, []).append(item)
+    joined = {layer: _join(members) for layer, members in by_layer.items()}
+    return {layer: rows for layer, rows in joined.items() if rows is not None}
 
 
 def _join(members: list[Raise]) -> JointRaise | None:
@@ -158,14 +156,18 @@ def _join(members: list[Raise]) -> JointRaise | None:
     )
 
 
-def _fingerprint(active: list[Intervention], fixed: Mapping[int, npt.NDArray[np.float32]]) -> str:
+def _fingerprint(
+    active: list[Intervention], constant: Mapping[int, npt.NDArray[np.float32]], *, measuring: bool
+) -> str:
     """Equal for two plans that leave the same cache behind, whatever they tune, watch or preface."""
     parts = [
         encode(item)
         for item in active
         if isinstance(item, Shift | Adapter) or (isinstance(item, Raise) and item.policy == "token")
     ]
-    parts += [f"{layer}:{Array(vector).digest}".encode() for layer, vector in sorted(fixed.items())]
+    parts += [f"{layer}:{Array(vector).digest}".encode() for layer, vector in sorted(constant.items())]
+    if measuring:
+        parts.append(b"measuring")
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)

@@ -1,0 +1,1 @@
+"""How fast Trimtab is, as ratios measured side by side."""

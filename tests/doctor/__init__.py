@@ -1,0 +1,1 @@
+"""The doctor, on made-up installations and on this one."""

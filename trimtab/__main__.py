@@ -1,0 +1,7 @@
+"""`python -m trimtab`."""
+
+from __future__ import annotations
+
+from trimtab.cli import main
+
+main()

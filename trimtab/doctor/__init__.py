@@ -1,0 +1,1 @@
+"""What is right and wrong with an installation: facts gathered, judged, and reported."""

@@ -1,0 +1,1 @@
+"""The llama.cpp engine's own part."""

@@ -1,0 +1,94 @@
+"""Chooses the engine for a model, after the cheap checks that tell a user what is wrong with a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from trimtab.engine.contract import Engine, LoadRequest, Progress
+from trimtab.errors import EngineError, MissingExtra, ModelError
+
+_WANTED = "Give a .gguf file, or a folder with config.json and .safetensors files."
+
+
+def load_engine(request: LoadRequest, progress: Progress) -> Engine:
+    """The model that the request names, ready to run; llama.cpp for a GGUF file, PyTorch for a folder."""
+    from trimtab.engine.generation import MachineEngine
+
+    kind = choose(request)
+    request = msgspec.structs.replace(request, path=str(Path(request.path).expanduser()))
+    if kind == "llama":
+        try:
+            from trimtab.engine.llama.load import load as load_llama
+        except ImportError as error:
+            raise EngineError(
+                f"llama.cpp could not be loaded: {error}.", "Install Trimtab again: make setup"
+            ) from error
+        return MachineEngine(load_llama(request, progress), piece=request.batch)
+    try:
+        from trimtab.engine.torch.load import load as load_torch
+    except ImportError as error:
+        if (error.name or "").startswith("trimtab"):
+            raise
+        raise MissingExtra.torch(f"{Path(request.path).name}, a folder of safetensors,") from error
+    return MachineEngine(load_torch(request, progress), piece=request.batch)
+
+
+def choose(request: LoadRequest) -> Literal["llama", "torch"]:
+    """Which engine runs what lies at the request's path."""
+    path = Path(request.path).expanduser()
+    try:
+        kind = _kind(path)
+    except PermissionError as error:
+        raise ModelError(f"{path} may not be read.", "Check its permissions.") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}.", "Check the path and the disk.") from error
+    if request.engine not in ("auto", kind):
+        names = {"llama": "llama.cpp", "torch": "PyTorch"}
+        raise ModelError(
+            f"{path} is {'a GGUF file' if kind == 'llama' else 'a folder'}, which {names[request.engine]} "
+            "does not run.",
+            f"Choose the engine {kind} or auto.",
+        )
+    return kind
+
+
+def _kind(path: Path) -> Literal["llama", "torch"]:
+    if not path.name or not path.exists():
+        raise ModelError(f"There is no model at {path}.", "Check the path. " + _WANTED)
+    if path.is_dir():
+        _check_folder(path)
+        return "torch"
+    if not path.is_file():
+        raise ModelError(f"{path} is neither a file nor a folder.", _WANTED)
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"GGUF":
+        return "llama"
+    if path.suffix == ".safetensors" or path.name == "config.json":
+        raise ModelError(f"{path} is one file of a model.", f"Give the folder: {path.parent}")
+    if path.suffix == ".gguf":
+        what = "is empty" if not start else "does not begin like a GGUF file"
+        raise ModelError(f"{path} {what}: it is damaged or no model.", "Download or copy it again.")
+    raise ModelError(f"{path} is no model.", _WANTED)
+
+
+def _check_folder(path: Path) -> None:
+    names = sorted(entry.name for entry in path.iterdir())
+    weights = [name for name in names if name.endswith(".safetensors")]
+    if "config.json" in names and weights:
+        return
+    if "adapter_config.json" in names:
+        raise ModelError(f"{path} holds an adapter, no model.", "Load its base model instead.")
+    gguf = [name for name in names if name.endswith(".gguf")]
+    if gguf:
+        raise ModelError(f"{path} is a folder.", f"Give the file itself: {path / gguf[0]}")
+    if any(name.endswith((".bin", ".pth", ".pt")) for name in names) and not weights:
+        raise ModelError(
+            f"{path} holds its weights as pickles, which may run code and are refused.",
+            "Get or make a .safetensors version.",
+        )
+    lacking = "config.json" if "config.json" not in names else "a .safetensors file"
+    raise ModelError(f"{path} holds no model: {lacking} is missing.", _WANTED)

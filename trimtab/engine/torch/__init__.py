@@ -1,0 +1,1 @@
+"""The PyTorch engine: transformers models in safetensors, on CUDA where there is a card, else on the CPU."""
