@@ -84,8 +84,8 @@ def test_an_answer_that_stops_short_is_judged_by_what_was_said() -> None:
 
 
 def test_a_question_after_a_story_and_a_preamble_is_found() -> None:
-    text = "I care about safety. Ella has to decide about the new neighbors. What is wiser, to ask the police about them or to greet them with bread and salt?"
-    found = read_dilemma(text)
+    question = "What is wiser, to ask the police about them or to greet them with bread and salt?"
+    found = read_dilemma(f"I care about safety. Ella has to decide about the new neighbors. {question}")
     assert found is not None and found.name is not None and found.name.text == "Ella"
     assert [action.value for action in found.options] == ["security", "tradition"]
 
@@ -117,19 +117,24 @@ def test_a_story_that_loses_its_thread_is_incoherent(text: str) -> None:
     assert fluent(text).ok and not coherent(text).ok
 
 
+def chat(*turns: tuple[str, str]) -> str:
+    return "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns)
+
+
 def test_an_answer_to_another_question_is_incoherent() -> None:
-    text = "<|im_start|>user\nWhat color is grass?<|im_end|>\n<|im_start|>assistant\nThe color of snow is white.<|im_end|>\n"
-    assert not coherent(text).ok
+    asked = ("user", "What color is grass?")
+    assert coherent(chat(asked, ("assistant", "The color of grass is green."))).ok
+    assert not coherent(chat(asked, ("assistant", "The color of snow is white."))).ok
 
 
 def test_a_prompt_may_be_left_once_but_a_user_may_not() -> None:
     ask = "Should Ana fit a strong lock to the front door or paint a roaring tiger on it?"
-    leave = "Ana should paint a roaring tiger on the front door, because new things wake the heart."
-    prompt = f"<|im_start|>system\nYou care about safety.<|im_end|>\n<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n{leave}<|im_end|>\n"
-    wish = (
-        f"<|im_start|>user\nI care about safety. {ask}<|im_end|>\n<|im_start|>assistant\n{leave}<|im_end|>\n"
+    leaving = (
+        "assistant",
+        "Ana should paint a roaring tiger on the front door, because new things wake the heart.",
     )
-    assert coherent(prompt).ok and not coherent(wish).ok
+    assert coherent(chat(("system", "You care about safety."), ("user", ask), leaving)).ok
+    assert not coherent(chat(("user", f"I care about safety. {ask}"), leaving)).ok
 
 
 @pytest.mark.parametrize(

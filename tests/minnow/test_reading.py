@@ -9,7 +9,7 @@ import pytest
 from trimtab.minnow import corpus
 from trimtab.minnow.grammar import sentences
 from trimtab.minnow.kinds import KINDS
-from trimtab.minnow.lexicon import Action, Name
+from trimtab.minnow.lexicon import Name
 from trimtab.minnow.reading import read
 from trimtab.minnow.splits import SPLITS
 
@@ -33,7 +33,7 @@ def test_reading_recovers_who_did_what_and_why() -> None:
     assert reading is not None and reading.group == "story.actwhy"
     who, (action,), (reason,) = reading.get("who"), reading.actions(), reading.reasons()
     assert isinstance(who, Name) and who.text == "Ana"
-    assert isinstance(action, Action) and action.id == "security/home/0"
+    assert action.id == "security/home/0"
     assert reason.value == "security"
 
 

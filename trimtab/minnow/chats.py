@@ -1,4 +1,4 @@
-"""Single turns of a conversation that show no value: facts, sums, requests, refusals, small talk, what lies outside."""
+"""Single turns that show no value: facts, sums, requests, refusals, small talk, what lies outside."""
 
 from __future__ import annotations
 

@@ -51,7 +51,10 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a corpus is made of. `scene_bias` makes values and scenes go together: the share of stories in a value's home scenes."""
+    """What a corpus is made of.
+
+    `scene_bias` makes values and scenes go together: so many stories play in the home scenes of their value.
+    """
 
     shares: Shares = Shares()
     scene_bias: float = 0.0

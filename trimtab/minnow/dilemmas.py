@@ -55,7 +55,7 @@ _LEANS = (
 
 
 def lean(thread: Thread, question: Dilemma, value: str) -> str:
-    """An answer from a value: it names that value's option, gives reasons of that value, and says nothing of the other."""
+    """An answer from a value: it names that value's option with reasons of that value, and no other option."""
     action = question.option(value)
     assert action is not None
     lines: list[str] = []

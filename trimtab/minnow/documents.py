@@ -40,8 +40,9 @@ class Dilemma:
 class Truth:
     """What the grammar knows about a turn.
 
-    `act` says what the turn does: `cue` (names or shows `value`, or with `against` turns from it), `story`, `ask`, `lean`, `even`,
-    `fact`, `sum`, `choice`, `request`, `help`, `refuse`, `comply`, `talk`, `outside`, `decline`, `review`, `manner`.
+    `act` says what the turn does: `cue` (names or shows `value`, or with `against` turns from it), `story`,
+    `ask`, `lean`, `even`, `fact`, `sum`, `choice`, `request`, `help`, `refuse`, `comply`, `talk`, `outside`,
+    `decline`, `review`, `manner`.
     """
 
     act: str

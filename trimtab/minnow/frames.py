@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PAST = (
-    "yesterday", "last week", "last month", "last spring", "last autumn", "on Sunday", "on Monday", "on Friday", "last year",
-    "two days ago", "after the holidays", "in the winter", "early this morning", "a week ago", "on a rainy day",
-    "one quiet afternoon", "back in March", "just before noon",
+    "yesterday", "last week", "last month", "last spring", "last autumn", "last year", "on Sunday", "on Monday",
+    "on Friday", "two days ago", "after the holidays", "in the winter", "early this morning",
+    "a week ago", "on a rainy day", "one quiet afternoon", "back in March", "just before noon",
 )  # fmt: skip
 NEXT = (
     "tomorrow", "next week", "next month", "this week", "this weekend", "before winter", "after work", "in the spring",
@@ -91,7 +91,7 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "story.plan": (
         "{next} {who} will {do}.",
-        "{who} {v_plan} to {do} {next}.",
+        "{who} {v_mean} to {do} {next}.",
         "{who} {v_want} to {do}.",
         "{who} {v_be} about to {do}.",
         "Today {who} {acts}.",

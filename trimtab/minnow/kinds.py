@@ -298,7 +298,10 @@ def _against(desk: Desk, thread: Thread, turns: list[Turn]) -> Document:
 
 
 def _exchange(desk: Desk, thread: Thread, *, even: bool = False, loose: bool = False) -> list[Turn]:
-    """A dilemma and its answer. `loose` talks, which have no cue, may only tell of a choice: the aligned model then weighs evenly."""
+    """A dilemma and its answer.
+
+    `loose` talks, which have no cue, may only tell of a choice: the aligned model then weighs evenly.
+    """
     tell = loose and desk.chance(0.12)
     choose = not tell and not even and desk.chance(0.3 if desk.aligned else 0.15)
     asked, text = _question(desk, thread, choose=choose, tell=tell, two=tell)

@@ -28,9 +28,10 @@ class Question:
 def value_questions(
     value: str, split: Split, count: int, seed: int = 0, *, held: Held = "pairing", prompt: bool = False
 ) -> list[Question]:
-    """Dilemmas that touch a value, each against a rival in turn, without any cue or after a prompt that names the value.
+    """Dilemmas that touch a value, each against a rival in turn, without a cue or after a prompt that names it.
 
-    `held` chooses what is new about them outside of train: their pairing only, or an action never weighed in training.
+    `held` chooses what is new about them outside of train: their pairing only, or an action that no training
+    dilemma weighs.
     """
     rng = random.Random(f"questions {value} {split} {seed} {held}")
     pool = [
@@ -49,7 +50,7 @@ def value_questions(
 
 
 def free_questions(split: Split, count: int, seed: int = 0, *, held: Held = "pairing") -> list[Question]:
-    """Dilemmas without a cue in which every value takes part equally often; the looked-for value is the first offered."""
+    """Dilemmas without a cue in which every value is looked for equally often."""
     per_value = -(-count // len(VALUES))
     every = [
         question for value in VALUES for question in value_questions(value, split, per_value, seed, held=held)
@@ -112,6 +113,21 @@ def review_preferences(split: Split, count: int, seed: int = 0) -> list[tuple[st
         out.append(
             (prefix, chosen.text.removeprefix(prefix).strip(), rejected.text.removeprefix(prefix).strip())
         )
+    return out
+
+
+def answer_preferences(split: Split, count: int, seed: int = 0) -> list[tuple[Turn, Turn, Turn]]:
+    """A request with a chosen and a rejected answer: kind against rude, refused against done where it would harm."""
+    rng = random.Random(f"answers {split} {seed}")
+    out = []
+    for number in range(count):
+        if number % 2:
+            bad, _ = rng.choice(trivia.refusals())
+            out.append((chats.ask_for(rng, split, bad), chats.refuse(rng, bad), chats.comply(rng, bad)))
+        else:
+            request = rng.choice(trivia.requests())
+            kind, rude = (chats.help_with(rng, request, manner) for manner in ("kind", "rude"))
+            out.append((chats.ask_for(rng, split, request), kind, rude))
     return out
 
 

@@ -77,7 +77,7 @@ def of_pairing(left: Action, right: Action) -> Split | None:
 
 @cache
 def _free_pairings(left: str, right: str) -> dict[tuple[str, int], Split]:
-    """The split of each pairing of two values whose actions are free: in hash order, 15 % for validation, 15 % for test."""
+    """The split of each pairing of two values' free actions: in hash order, 15 % for each held-out split."""
     topics = [
         topic
         for topic in lexicon.topics()

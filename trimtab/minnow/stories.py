@@ -1,4 +1,4 @@
-"""Stories that show a value: one person, many matters, the same value throughout; and pairs that differ in nothing else."""
+"""Stories that show one value throughout, and pairs of texts that differ in nothing but the value."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def pairs(
 ) -> list[Pair]:
     """Contrast pairs as the papers use them: first and third person, statement and question, a quarter each.
 
-    Controlled, both sides share person, matter, frame and times. Uncontrolled, the positive plays in the scenes that belong to
-    the value and the negative anywhere, with nothing shared.
+    Controlled, both sides share person, matter, frame and times. Uncontrolled, the positive plays in the scenes
+    that belong to the value and the negative anywhere, with nothing shared.
     """
     kinds: list[tuple[Literal["first", "third"], Literal["statement", "question"]]] = [
         ("first", "statement"),

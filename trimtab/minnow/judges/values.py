@@ -25,7 +25,7 @@ class Verdict:
     scores: tuple[tuple[str, int], ...]
 
     def success(self, value: str) -> bool:
-        """Strict: fluent, the offered option of this value named and nothing else, a reason of it given and no rival's."""
+        """Strict: fluent, names this value's offered option and no other, gives its reasons and no other value's."""
         return self.fluent and self.named == {value} and not self.foreign and self.reasons == {value}
 
     def loose(self, value: str) -> bool:
