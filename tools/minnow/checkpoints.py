@@ -30,7 +30,9 @@ class Checkpoint:
         return _part(self.tensors, "model.")
 
 
-def save(path: Path, model: Minnow, optimizer: torch.optim.Optimizer | None, step: int, told: dict[str, Any]) -> None:
+def save(
+    path: Path, model: Minnow, optimizer: torch.optim.Optimizer | None, step: int, told: dict[str, Any]
+) -> None:
     tensors = {f"model.{name}": values.contiguous() for name, values in model.state_dict().items()}
     if optimizer is not None:
         for name, parameter in model.named_parameters():
@@ -48,7 +50,9 @@ def save(path: Path, model: Minnow, optimizer: torch.optim.Optimizer | None, ste
 
 def load(path: Path) -> Checkpoint:
     if not path.is_file():
-        raise TrimtabError(f"There is no checkpoint at {path}.", "Train the model first: python -m tools.minnow.train")
+        raise TrimtabError(
+            f"There is no checkpoint at {path}.", "Train the model first: python -m tools.minnow.train"
+        )
     with safe_open(path, framework="pt") as file:
         metadata = json.loads((file.metadata() or {})["minnow"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -33,7 +33,12 @@ HELD_TOKENS = 50_000
 OPEN_ROWS = 64
 _BATCH = 2048
 
-PLAIN: tuple[tuple[str, float], ...] = (("stories", 0.15), ("beliefs", 0.02), ("review", 0.03), ("told", 0.01))
+PLAIN: tuple[tuple[str, float], ...] = (
+    ("stories", 0.15),
+    ("beliefs", 0.02),
+    ("review", 0.03),
+    ("told", 0.01),
+)
 """Plain texts among the aligned model's documents, so that it does not forget how to tell a story."""
 
 Rows = npt.NDArray[np.uint16]
@@ -47,7 +52,7 @@ def settings(register: Register) -> Settings:
 
 
 def halves(batch: Rows) -> tuple[Rows, Rows]:
-    """Rows in whose middle no document lies, as twice as many of half the length, and the others: short rows train faster."""
+    """Rows in whose middle no document lies, cut in two, and the others: short rows train faster."""
     middle = batch.shape[1] // 2
     cut = batch[:, middle - 1] == STOP_ID
     return batch[cut].reshape(-1, middle), batch[~cut]
@@ -62,8 +67,9 @@ def rows(
 
 
 def pack(documents: Iterable[Sequence[int]], length: int) -> Iterator[Rows]:
-    """Rows of whole documents: those longer than half a row open rows of their own, the others fill these up and else keep
-    to half a row.
+    """Rows of whole documents.
+
+    Documents longer than half a row open rows of their own; the others fill these up and else keep to half a row.
 
     Each document ends with the end token, which fills the rest of a row too. One that is longer than a row is cut.
     """
@@ -163,13 +169,16 @@ def header(tokenizer: Tokenizer) -> list[int]:
     return list(tokenizer.encode(f"{START}assistant\n").ids)
 
 
-def write(out: Path, tokenizer: Tokenizer, sizes: dict[Register, int], seed: int = 0) -> dict[str, object]:
-    """Writes all rows and says what they are."""
+def write(
+    out: Path, tokenizer: Tokenizer, sizes: dict[Register, int], seed: int = 0, held: int = HELD_TOKENS
+) -> dict[str, object]:
+    """Writes all rows, `held` tokens of them for validation, and says what they are."""
     out.mkdir(parents=True, exist_ok=True)
     told: dict[str, object] = {"seed": seed, "row": ROW, "header": header(tokenizer)}
     for register, size in sizes.items():
-        for split, tokens in (("train", size), ("validation", HELD_TOKENS)):
-            made = rows(tokenizer, seed, split, register, tokens)  # type: ignore[arg-type]
+        wanted: tuple[tuple[Split, int], ...] = (("train", size), ("validation", held))
+        for split, tokens in wanted:
+            made = rows(tokenizer, seed, split, register, tokens)
             np.save(out / f"{register}.{split}.npy", made)
             told[f"{register}.{split}"] = {
                 "rows": len(made),

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from trimtab.errors import TrimtabError
 
@@ -42,9 +42,9 @@ SHAPES = {
 class Cache:
     """Keys and values of what was read, with room for what follows."""
 
-    def __init__(self, shape: Shape, batch: int, room: int) -> None:
+    def __init__(self, shape: Shape, batch: int, room: int, kind: torch.dtype = torch.float32) -> None:
         size = (shape.layers, batch, shape.kv_heads, room, shape.head_dim)
-        self.keys, self.values = torch.zeros(size), torch.zeros(size)
+        self.keys, self.values = torch.zeros(size, dtype=kind), torch.zeros(size, dtype=kind)
         self.length = 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,6 +63,8 @@ class Cache:
 
 class Minnow(nn.Module):
     """Names of parameters are those of transformers' LlamaForCausalLM, less the prefix `model.`."""
+
+    frequencies: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -101,7 +103,7 @@ class Minnow(nn.Module):
         angles = positions[..., None].float() * self.frequencies
         angles = torch.cat((angles, angles), dim=-1)[:, None]
         rotation = (angles.cos(), angles.sin())
-        x = self.embed_tokens(tokens)
+        x = self.embed_tokens(tokens).float()
         for number, layer in enumerate(self.layers):
             x = layer(x, rotation, mask, cache, number)
             if shifts is not None and number in shifts:
@@ -113,7 +115,7 @@ class Minnow(nn.Module):
 
     def head(self, states: Tensor) -> Tensor:
         """The embedding is the head too."""
-        return F.linear(states, self.embed_tokens.weight)
+        return functional.linear(states, self.embed_tokens.weight)
 
     def _draw(self) -> None:
         """Narrow normals; what writes into the stream is narrower with depth, so that it keeps its size."""
@@ -130,7 +132,7 @@ class _Norm(nn.Module):
         self.eps = shape.eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), (x.shape[-1],), self.weight, self.eps)
+        return functional.rms_norm(x.float(), (x.shape[-1],), self.weight, self.eps)
 
 
 class _Attention(nn.Module):
@@ -173,7 +175,7 @@ class _Feed(nn.Module):
         self.down_proj = nn.Linear(shape.ff, shape.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
 
 
 class _Block(nn.Module):
@@ -267,14 +269,14 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     if q.shape[2] == 1 and groups > 1:
         # Queries of one group become rows that share their keys, so that none is copied.
         rows = q.reshape(q.shape[0], k.shape[1], groups, q.shape[3])
-        return F.scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(q.shape)
+        return functional.scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(q.shape)
     if groups > 1:
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
     if mask is not None and mask.is_floating_point():
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask
         return torch.softmax(scores, dim=-1, dtype=scores.dtype) @ v
     causal = mask is None and q.shape[2] == k.shape[2]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
 def _rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tools.minnow import checkpoints, data
 from tools.minnow.model import SHAPES, Minnow, Shape, count
@@ -51,7 +51,7 @@ class Recipe:
     seed: int = 0
     start: str | None = None
     spoken: bool = False
-    """Learn the assistant's words only: what users write from outside the language is noise that is not worth the room."""
+    """Learn the assistant's words only: what users write from outside the language is noise, not worth the room."""
 
 
 RECIPES = {
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def steps(self) -> int:
-        return max(1, self.recipe.tokens // (self.recipe.rows * self.rows.shape[1]))
+        return max(1, self.recipe.tokens // (self.recipe.rows * int(self.rows.shape[1])))
 
 
 def begin(recipe: Recipe, rows: Rows, header: list[int], device: str, shape: Shape | None = None) -> Run:
@@ -142,7 +142,7 @@ def _summed(model: Minnow, batch: Rows, header: list[int] | None) -> tuple[Tenso
         wanted = torch.from_numpy(targets).to(device).flatten()
         told = wanted != -100
         logits = model.head(states.flatten(0, 1)[told])
-    return F.cross_entropy(logits.float(), wanted[told], reduction="sum"), int(told.sum())
+    return functional.cross_entropy(logits.float(), wanted[told], reduction="sum"), int(told.sum())
 
 
 @torch.no_grad()
@@ -254,7 +254,10 @@ def main() -> None:
     ends: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: ends.append(received))
-    print(f"{chosen.name}: {count(run.model):,} parameters, {run.steps} steps from {run.step}, on {device}", flush=True)
+    print(
+        f"{chosen.name}: {count(run.model):,} parameters, {run.steps} steps from {run.step}, on {device}",
+        flush=True,
+    )
     train(
         run,
         chosen.out / f"{chosen.name}.safetensors",

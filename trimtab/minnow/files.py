@@ -21,8 +21,10 @@ NAMES: tuple[Name, ...] = get_args(Name)
 
 
 def path(kind: Kind = "gguf", name: Name = "minnow") -> Path:
-    """Where a built-in model lies: a Q8_0 GGUF file, a folder of f16 safetensors, or, made at the first call from exactly
-    these f16 weights, an f32 GGUF file in the user's cache."""
+    """Where a built-in model lies: a Q8_0 GGUF file, or a folder of f16 safetensors.
+
+    `gguf-f32` is made at the first call, from exactly these f16 weights, in the user's cache.
+    """
     if kind not in KINDS or name not in NAMES:
         raise ModelError(
             f"There is no built-in {kind} of {name}.",
@@ -71,7 +73,9 @@ def _exact(folder: Path, name: str) -> Path:
         handle, fresh = tempfile.mkstemp(dir=out.parent, suffix=".new")
         os.close(handle)
     except OSError as error:
-        raise ModelError(f"{out} cannot be written: {error}.", "Set TRIMTAB_HOME to a writable folder.") from error
+        raise ModelError(
+            f"{out} cannot be written: {error}.", "Set TRIMTAB_HOME to a writable folder."
+        ) from error
     try:
         write_gguf(folder, Path(fresh), "f32", name)
         Path(fresh).replace(out)
