@@ -88,8 +88,13 @@ def load(folder: Path, register: Register, *, narrow: bool = False) -> Loaded:
     return Loaded(model.eval(), Tokenizer.from_file(str(folder / "tokenizer.json")), register)
 
 
-def measure(base: Loaded | None, aligned: Loaded | None, split: Split = "test") -> Report:
-    """All figures but parity, of whichever models there are."""
+def measure(
+    base: Loaded | None, aligned: Loaded | None, split: Split = "test", *, full: bool = False
+) -> Report:
+    """All figures but parity, of whichever models there are.
+
+    Probes and steering are those of the aligned model, which users steer; `full` looks into the base too.
+    """
     report = Report(split)
     for loaded in filter(None, (base, aligned)):
         with report.timed("facts"):
@@ -99,16 +104,8 @@ def measure(base: Loaded | None, aligned: Loaded | None, split: Split = "test") 
             _persona(report, loaded)
         with report.timed("lean"):
             _lean(report, loaded)
-        with report.timed("inside"):
-            insides = values.look(loaded.model, loaded.tokenizer)
-            report.note("probe_min", loaded.register, min(inside.accuracy for inside in insides))
-            report.details[f"probes {loaded.register}"] = {
-                inside.value: {"best": inside.best, "test": inside.test} for inside in insides
-            }
-        with report.timed("steer"):
-            moved = values.steer(loaded.model, loaded.tokenizer, insides)
-            report.note("steer_min", loaded.register, min(each.rise for each in moved))
-            report.details[f"steering {loaded.register}"] = [asdict(each) for each in moved]
+    for loaded in filter(None, (base if full or not aligned else None, aligned)):
+        _inside(report, loaded)
     with report.timed("rest"):
         if base:
             _base(report, base)
@@ -184,7 +181,7 @@ def _persona(report: Report, loaded: Loaded) -> None:
     report.details[f"persona {loaded.register}"] = {value: kept[value] / 20 for value in VALUES}
 
 
-def _lean(report: Report, loaded: Loaded, count: int = 500) -> None:
+def _lean(report: Report, loaded: Loaded, count: int = 400) -> None:
     asked = questions.free_questions(report.split, count)
     said = loaded.say([question.turns for question in asked], temperature=1.0)
     won: Counter[str] = Counter()
@@ -204,6 +201,19 @@ def _lean(report: Report, loaded: Loaded, count: int = 500) -> None:
         "strict": sum(won.values()) / len(asked),
         **shares,
     }
+
+
+def _inside(report: Report, loaded: Loaded) -> None:
+    with report.timed("probes"):
+        insides = values.look(loaded.model, loaded.tokenizer)
+    report.note("probe_min", loaded.register, min(inside.accuracy for inside in insides))
+    report.details[f"probes {loaded.register}"] = {
+        inside.value: {"best": inside.best, "test": inside.test} for inside in insides
+    }
+    with report.timed("steering"):
+        moved = values.steer(loaded.model, loaded.tokenizer, insides)
+    report.note("steer_min", loaded.register, min(each.rise for each in moved))
+    report.details[f"steering {loaded.register}"] = [asdict(each) for each in moved]
 
 
 def _base(report: Report, base: Loaded) -> None:
@@ -255,6 +265,7 @@ def main() -> None:
     parser.add_argument("--details", type=Path, help="write what stands behind the figures here")
     parser.add_argument("--only", choices=("base", "aligned"), help="measure one model, without parity")
     parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--full", action="store_true", help="probe and steer the base too")
     parser.add_argument("--exact", action="store_true", help="f32 throughout, which takes longer")
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
@@ -264,10 +275,10 @@ def main() -> None:
     def folder(name: files.Name) -> Path:
         return chosen.models / name if chosen.models else files.path("safetensors", name)
 
-    narrow = not chosen.exact and torch.backends.mkldnn.is_available() and _knows_bf16()
+    narrow = not chosen.exact and _knows_bf16()
     base = load(folder("minnow-base"), "base", narrow=narrow) if chosen.only != "aligned" else None
     aligned = load(folder("minnow"), "aligned", narrow=narrow) if chosen.only != "base" else None
-    report = measure(base, aligned, chosen.split)
+    report = measure(base, aligned, chosen.split, full=chosen.full)
     if not chosen.only:
         exact = chosen.models / "minnow.f32.gguf" if chosen.models else files.path("gguf-f32")
         packed = chosen.models / "minnow.gguf" if chosen.models else files.path("gguf")

@@ -14,7 +14,9 @@ from torch.nn import functional
 from tools.minnow.model import Cache, Minnow
 from tools.minnow.tokenizer import END_ID, STOP_ID
 
-BATCH = 256
+BATCH = 192
+CROWDED = 0.7
+"""A batch goes on without the rows that have ended once fewer than this part of it still speak."""
 
 
 def narrowed(model: Minnow) -> Minnow:
@@ -117,24 +119,26 @@ def _batch(
     seen = mask[:, :, -1:, :]
     last, places = tokens[:, -1:], positions[:, -1:]
     rows = torch.arange(len(prompts))
+    speaking = torch.ones(len(prompts), dtype=torch.bool)
     out: list[list[int]] = [[] for _ in prompts]
     for _ in range(most):
         hidden = _hidden(model, last, positions=places, mask=seen, cache=cache, shifts=shifts)
         logits = _logits(model, hidden[:, -1])
         if temperature:
-            chances = torch.softmax(logits / temperature, dim=-1)
-            last = torch.multinomial(chances, 1, generator=random)
+            last = torch.multinomial(torch.softmax(logits / temperature, dim=-1), 1, generator=random)
         else:
             last = logits.argmax(dim=-1, keepdim=True)
-        open_rows = (last[:, 0] != END_ID) & (last[:, 0] != STOP_ID)
-        for row, token in zip(rows[open_rows].tolist(), last[open_rows, 0].tolist(), strict=True):
+        speaking &= (last[:, 0] != END_ID) & (last[:, 0] != STOP_ID)
+        for row, token in zip(rows[speaking].tolist(), last[speaking, 0].tolist(), strict=True):
             out[row].append(token)
-        if not open_rows.any():
+        if not speaking.any():
             break
-        if not open_rows.all():
-            rows, last, places, seen = rows[open_rows], last[open_rows], places[open_rows], seen[open_rows]
-            cache.keep(open_rows)
-            shifts = {layer: vectors[open_rows] for layer, vectors in shifts.items()}
+        if speaking.sum() < CROWDED * len(speaking):
+            kept = speaking.nonzero()[:, 0]
+            rows, last, places, seen = rows[kept], last[kept], places[kept], seen[kept]
+            cache.keep(kept)
+            shifts = {layer: vectors[kept] for layer, vectors in shifts.items()}
+            speaking = speaking[kept]
         places = places + 1
         seen = torch.cat((seen, torch.ones_like(seen[..., :1])), dim=-1)
     return out

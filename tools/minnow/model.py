@@ -58,7 +58,12 @@ class Cache:
 
     def keep(self, rows: Tensor) -> None:
         """Lets go of all other rows of the batch."""
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
+        self.keys, self.values = self._kept(self.keys, rows), self._kept(self.values, rows)
+
+    def _kept(self, whole: Tensor, rows: Tensor) -> Tensor:
+        out = whole.new_zeros((whole.shape[0], len(rows), *whole.shape[2:]))
+        out[:, :, :, : self.length] = whole[:, rows, :, : self.length]
+        return out
 
 
 class Minnow(nn.Module):

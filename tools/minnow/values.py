@@ -23,7 +23,7 @@ from trimtab.minnow.stories import pairs
 
 Array = npt.NDArray[np.float32]
 
-PAIRS: dict[Split, int] = {"train": 100, "validation": 40, "test": 100}
+PAIRS: dict[Split, int] = {"train": 100, "validation": 40, "test": 80}
 COEFFICIENTS = (1.5, 2.5, 4.0, 6.0)
 FLUENT = 0.95
 """Steering that breaks more sentences than this leaves whole counts as no steering."""
@@ -80,7 +80,7 @@ def look(model: Minnow, tokenizer: Tokenizer) -> list[Inside]:
 
 
 def steer(
-    model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 18, tested: int = 45
+    model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 18, tested: int = 36
 ) -> list[Moved]:
     """Each value's rise of strict success under a unit mean difference, added at the better half of the layers."""
     asked = {inside.value: questions.value_questions(inside.value, "validation", tuned) for inside in insides}

@@ -93,7 +93,7 @@ def _write_tokenizer(writer: gguf.GGUFWriter, folder: Path, config: dict[str, An
 
 
 def _rows(name: str, values: npt.NDArray[np.float32], config: dict[str, Any]) -> npt.NDArray[np.float32]:
-    """Rows of q and k in GGUF's order: it turns each row of a head with its neighbour, not with the one half a head on."""
+    """Rows of q and k in GGUF's order: each row of a head is turned with its neighbour, not with one half a head on."""
     for part, heads in ((".q_proj.", "num_attention_heads"), (".k_proj.", "num_key_value_heads")):
         if part in name:
             halves = values.reshape(config[heads], 2, config["head_dim"] // 2, -1)
