@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.minnow.training import VOCABULARY, Workshop, workshop
-from tools.minnow import checkpoints, evaluate, export, tokenizer, train
+from tools.minnow import card, checkpoints, evaluate, export, tokenizer, train
 from tools.minnow.parity import agreement
 from trimtab.engine.contract import Engine, LoadRequest, ScoreRequest
 from trimtab.engine.loading import load_engine
@@ -24,6 +24,7 @@ from trimtab.errors import ModelError, TrimtabError
 from trimtab.minnow import files, films
 from trimtab.minnow.conversion import read_safetensors
 from trimtab.minnow.documents import SPECIAL_TOKENS, Truth, Turn, prompt
+from trimtab.minnow.lexicon import VALUES
 
 TRICKY = [
     "", " ", "  two  spaces ", "\n\n \n", "tab\there", "don't we'LL they're", "12345 1 22 3.5", "naïve café ÅÄÖ",
@@ -162,3 +163,15 @@ def test_damaged_weights_are_refused(exported: Exported, tmp_path: Path) -> None
         path.write_bytes(whole[:cut])
         with pytest.raises(ModelError, match="damaged"):
             read_safetensors(path)
+
+
+def test_the_card_tells_every_figure() -> None:
+    figures = {key: number / 100 for number, key in enumerate(evaluate.KEYS)}
+    probes = {value: {"best": [1, 2], "test": [0.5, 0.99, 0.98]} for value in VALUES}
+    moved = [
+        {"value": value, "coefficient": 2.5, "before": 0.4, "after": 0.8, "fluent": 1.0} for value in VALUES
+    ]
+    written = card.card({"figures": figures, "probes aligned": probes, "steering aligned": moved})
+    for key, value in figures.items():
+        assert f"| `{key}` |" in written and f"| {value:.3f} |" in written
+    assert written.count("| 1, 2 | 0.98 | 2.5 | 0.40 | 0.80 | 1.00 |") == len(VALUES)

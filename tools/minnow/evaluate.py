@@ -264,7 +264,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="exported models, instead of the installed ones")
     parser.add_argument("--details", type=Path, help="write what stands behind the figures here")
     parser.add_argument("--only", choices=("base", "aligned"), help="measure one model, without parity")
-    parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
     parser.add_argument("--full", action="store_true", help="probe and steer the base too")
     parser.add_argument("--exact", action="store_true", help="f32 throughout, which takes longer")
     parser.add_argument("--threads", type=int, default=2)
