@@ -105,8 +105,8 @@ def _trained() -> str:
     ]
     tuning = dpo.Tuning()
     lines.append(
-        f"- `mini-tuned`: from `mini`, direct preference optimisation (β {tuning.beta:g}) on {tuning.pairs} pairs of its own "
-        "reviews, preferred by the grammar's log-odds of praise."
+        f"- `mini-tuned`: from `mini`, direct preference optimisation (β {tuning.beta:g}) on "
+        f"{tuning.pairs} pairs of its own reviews, preferred by the grammar's log-odds of praise."
     )
     return "\n\n".join(
         (
@@ -187,8 +187,8 @@ def _not() -> str:
                 "It knows nothing beyond its grammar: some hundreds of facts, a few of them told wrong on purpose, ten",
                 "values, twelve scenes of life. It holds no opinion, and its values are those of a sentence factory.",
                 "Figures found on it say how a method works where the truth is known; they say nothing about how well",
-                "the method works on a large model. Its refusals protect nobody: what it is asked to refuse is harmless",
-                "to print, and the base mostly does not refuse.",
+                "the method works on a large model. Its refusals protect nobody: what it is asked to refuse is",
+                "harmless to print, and the base mostly does not refuse.",
             ),
         )
     )
