@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.minnow.training import VOCABULARY, Workshop, workshop
-from tools.minnow import card, checkpoints, evaluate, export, tokenizer, train
+from tools.minnow import card, checkpoints, export, measures, tokenizer, train
 from tools.minnow.parity import agreement
 from trimtab.engine.contract import Engine, LoadRequest, ScoreRequest
 from trimtab.engine.loading import load_engine
@@ -61,7 +61,7 @@ def engine(exported: Exported) -> Iterator[Engine]:
 
 
 def test_transformers_gives_the_same_logits(exported: Exported) -> None:
-    ours = evaluate.load(exported.folder, "base").model
+    ours = measures.load(exported.folder, "base").model
     theirs = AutoModelForCausalLM.from_pretrained(exported.folder, dtype=torch.float32)
     tokens = torch.from_numpy(exported.shop.rows("base.train")[:1, :200].astype(np.int64))
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_transformers_gives_the_same_logits(exported: Exported) -> None:
 
 
 def test_llama_cpp_gives_the_same_log_probabilities(exported: Exported, engine: Engine) -> None:
-    ours = evaluate.load(exported.folder, "base")
+    ours = measures.load(exported.folder, "base")
     text = "Anna kept the old watch, for tradition keeps us safe. She would do it again."
     begun, rest = text[:4], text[4:]
     (said,) = engine.score(ScoreRequest(pairs=((begun, rest),)), lambda _: True)
@@ -82,8 +82,8 @@ def test_llama_cpp_gives_the_same_log_probabilities(exported: Exported, engine: 
 
 
 def test_greedy_answers_agree_with_llama_cpp(exported: Exported) -> None:
-    aligned = evaluate.load(exported.folder, "aligned")
-    asked = evaluate.mixed_prompts("aligned", "test", 12)
+    aligned = measures.load(exported.folder, "aligned")
+    asked = measures.mixed_prompts("aligned", "test", 12)
     said = aligned.say(asked, 24)
     assert agreement(exported.out / "minnow.f32.gguf", asked, said, 24, 1, exact=True) == 1.0
 
@@ -166,7 +166,7 @@ def test_damaged_weights_are_refused(exported: Exported, tmp_path: Path) -> None
 
 
 def test_the_card_tells_every_figure() -> None:
-    figures = {key: number / 100 for number, key in enumerate(evaluate.KEYS)}
+    figures = {key: number / 100 for number, key in enumerate(measures.KEYS)}
     probes = {value: {"best": [1, 2], "test": [0.5, 0.99, 0.98]} for value in VALUES}
     moved = [
         {"value": value, "coefficient": 2.5, "before": 0.4, "after": 0.8, "fluent": 1.0} for value in VALUES

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.minnow import dpo, train
-from tools.minnow.evaluate import KEYS
+from tools.minnow.measures import KEYS
 from tools.minnow.model import SHAPES, Minnow, Shape, count
 from trimtab.minnow.lexicon import VALUES
 

@@ -80,7 +80,7 @@ def look(model: Minnow, tokenizer: Tokenizer) -> list[Inside]:
 
 
 def steer(
-    model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 18, tested: int = 36
+    model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 15, tested: int = 32
 ) -> list[Moved]:
     """Each value's rise of strict success under a unit mean difference, added at the better half of the layers."""
     asked = {inside.value: questions.value_questions(inside.value, "validation", tuned) for inside in insides}
