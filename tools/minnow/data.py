@@ -1,6 +1,6 @@
 """Writes training data: rows of tokens in which whole documents lie side by side.
 
-    python -m tools.minnow.data OUT [--tokenizer OUT/tokenizer.json] [--base 40e6] [--aligned 6e6]
+    python -m tools.minnow.data OUT [--tokenizer OUT/tokenizer.json] [--base 50e6] [--aligned 6e6]
 
 For each register OUT gets `REGISTER.train.npy` and `REGISTER.validation.npy`. The same arguments give the same bytes.
 """
@@ -200,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("out", type=Path)
     parser.add_argument("--tokenizer", type=Path)
-    parser.add_argument("--base", type=float, default=40e6, help="tokens")
+    parser.add_argument("--base", type=float, default=50e6, help="tokens")
     parser.add_argument("--aligned", type=float, default=6e6, help="tokens")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()

@@ -33,7 +33,7 @@ from trimtab.minnow import films, questions
 class Tuning:
     """How the base is tuned; `beta` holds it near the base, and rewards are log-odds of praise divided by `scale`."""
 
-    pairs: int = 2000
+    pairs: int = 4000
     tokens: int = 128
     beta: float = 0.1
     rate: float = 1e-4

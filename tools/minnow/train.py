@@ -57,7 +57,7 @@ class Recipe:
 
 
 RECIPES = {
-    "base": Recipe("minnow", "base", tokens=36_000_000, rate=2.5e-3),
+    "base": Recipe("minnow", "base", tokens=50_000_000, rate=2.5e-3),
     "aligned": Recipe("minnow", "aligned", tokens=5_000_000, rate=8e-4, start="base", spoken=True),
     "mini": Recipe("mini", "base", tokens=14_000_000, rate=4e-3),
 }
