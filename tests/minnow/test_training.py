@@ -27,16 +27,15 @@ def test_the_loss_falls(shop: Workshop) -> None:
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 1.0
 
 
-@pytest.mark.parametrize("muon", [None, 5e-3])
-def test_a_run_goes_on_bit_for_bit(shop: Workshop, tmp_path: Path, muon: float | None) -> None:
-    whole, first, second = shop.run(muon=muon), shop.run(muon=muon), shop.run(muon=muon)
+def test_a_run_goes_on_bit_for_bit(shop: Workshop, tmp_path: Path) -> None:
+    whole, first, second = shop.run(), shop.run(), shop.run()
     for _ in range(6):
         train.advance(whole)
     for _ in range(3):
         train.advance(first)
-    checkpoints.save(tmp_path / "c.safetensors", first.model, first.optimizers, first.step, {})
+    checkpoints.save(tmp_path / "c.safetensors", first.model, first.optimizer, first.step, {})
     found = checkpoints.load(tmp_path / "c.safetensors")
-    checkpoints.restore(found, second.model, second.optimizers)
+    checkpoints.restore(found, second.model, second.optimizer)
     second.step = found.step
     for _ in range(3):
         train.advance(second)

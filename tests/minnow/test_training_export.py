@@ -39,7 +39,7 @@ class Exported:
         for _ in range(20):
             train.advance(run)
         self.checkpoint = folder / "run.safetensors"
-        checkpoints.save(self.checkpoint, run.model, run.optimizers, run.step, {})
+        checkpoints.save(self.checkpoint, run.model, run.optimizer, run.step, {})
         self.out = folder / "out"
         self.shop = shop
         self.folder = export.export(self.checkpoint, self.out, "minnow", shop.tokenizer_file, f32=True)

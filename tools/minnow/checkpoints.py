@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,14 @@ class Checkpoint:
 
 
 def save(
-    path: Path, model: Minnow, optimizers: Sequence[torch.optim.Optimizer], step: int, told: dict[str, Any]
+    path: Path, model: Minnow, optimizer: torch.optim.Optimizer | None, step: int, told: dict[str, Any]
 ) -> None:
     tensors = {f"model.{name}": values.contiguous() for name, values in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        for optimizer in optimizers:
-            for key, values in optimizer.state.get(parameter, {}).items():
+    if optimizer is not None:
+        for name, parameter in model.named_parameters():
+            for key, values in optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = values.contiguous()
-    tensors["random"] = torch.get_rng_state()
+        tensors["random"] = torch.get_rng_state()
     metadata = {"shape": as_dict(model.shape), "step": step, "told": told}
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
@@ -68,20 +67,17 @@ def model_from(path: Path) -> Minnow:
     return model.eval()
 
 
-def restore(found: Checkpoint, model: Minnow, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    """Puts a model and its optimisers where they were."""
+def restore(found: Checkpoint, model: Minnow, optimizer: torch.optim.Optimizer) -> None:
+    """Puts a model and its optimiser where they were."""
     model.load_state_dict(found.weights())
     for name, parameter in model.named_parameters():
         state = {
             key: found.tensors[f"{key}.{name}"].to(parameter.device)
-            for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
+            for key in ("step", "exp_avg", "exp_avg_sq")
             if f"{key}.{name}" in found.tensors
         }
-        for optimizer in optimizers:
-            if state and any(
-                parameter is each for group in optimizer.param_groups for each in group["params"]
-            ):
-                optimizer.state[parameter] = state
+        if state:
+            optimizer.state[parameter] = state
     torch.set_rng_state(found.tensors["random"])
 
 

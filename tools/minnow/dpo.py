@@ -141,7 +141,9 @@ def main() -> None:
     pairs = preferences(base, words, tuning)
     print(f"{len(pairs)} preferences", flush=True)
     tuned = tune(base, pairs, tuning)
-    checkpoints.save(chosen.out / "mini-tuned.safetensors", tuned, (), len(pairs), dataclasses.asdict(tuning))
+    checkpoints.save(
+        chosen.out / "mini-tuned.safetensors", tuned, None, len(pairs), dataclasses.asdict(tuning)
+    )
 
 
 if __name__ == "__main__":

@@ -41,8 +41,6 @@ class Recipe:
     register: Register
     tokens: int
     rate: float
-    muon: float | None = None
-    """The rate of Muon for the matrices of the blocks; without it AdamW moves all."""
     rows: int = 8
     warm: float = 0.03
     """The share of the steps in which the rate rises."""
@@ -71,7 +69,7 @@ class Run:
 
     recipe: Recipe
     model: Minnow
-    optimizers: tuple[torch.optim.Optimizer, ...]
+    optimizer: torch.optim.Optimizer
     rows: Rows
     header: list[int]
     step: int = 0
@@ -85,39 +83,22 @@ def begin(recipe: Recipe, rows: Rows, header: list[int], device: str, shape: Sha
     """A run at its first step."""
     torch.manual_seed(recipe.seed)
     model = Minnow(shape or SHAPES[recipe.shape]).to(device)
-    inner = {id(each) for each in model.layers.parameters() if each.dim() > 1} if recipe.muon else set()
-    outer = [each for each in model.parameters() if id(each) not in inner]
-    groups = [
-        {"params": [each for each in outer if each.dim() > 1], "weight_decay": recipe.decay},
-        {"params": [each for each in outer if each.dim() == 1], "weight_decay": 0.0},
-    ]
-    adam = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95), eps=1e-9, fused=True)
-    optimizers: tuple[torch.optim.Optimizer, ...] = (adam,)
-    if recipe.muon:
-        matrices = [each for each in model.parameters() if id(each) in inner]
-        # Scaled so that its steps are as long as AdamW's at the same rate.
-        muon = torch.optim.Muon(
-            matrices, lr=recipe.muon, weight_decay=recipe.decay, adjust_lr_fn="match_rms_adamw"
-        )
-        optimizers = (adam, muon)
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["full"] = group["lr"]
-    return Run(recipe, model, optimizers, rows, header)
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95), eps=1e-9, fused=True)
+    return Run(recipe, model, optimizer, rows, header)
 
 
 def advance(run: Run) -> float:
     """One step; the loss before it."""
-    part = rate(run.step / run.steps, run.recipe)
-    for optimizer in run.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["full"] * part
+    for group in run.optimizer.param_groups:
+        group["lr"] = run.recipe.rate * rate(run.step / run.steps, run.recipe)
     loss = loss_of(run.model, _batch(run), run.header if run.recipe.spoken else None)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip)
-    for optimizer in run.optimizers:
-        optimizer.step()
-    run.model.zero_grad(set_to_none=True)
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
     run.step += 1
     return float(loss.detach())
 
@@ -203,7 +184,7 @@ def train(
             lined, recent, count_since = now, 0.0, 0
         if now - saved > every or ended:
             report(f"step {run.step}  validation loss {validate(run, held):.4f}")
-            checkpoints.save(path, run.model, run.optimizers, run.step, told)
+            checkpoints.save(path, run.model, run.optimizer, run.step, told)
             saved = time.monotonic()
         if ended:
             return
@@ -219,7 +200,7 @@ def open_run(name: str, recipe: Recipe, folder: Path, out: Path, device: str) ->
         found = checkpoints.load(path)
         if found.told.get("recipe") != dataclasses.asdict(recipe):
             raise TrimtabError(f"{path} comes from another recipe.", "Give another --out, or remove it.")
-        checkpoints.restore(found, run.model, run.optimizers)
+        checkpoints.restore(found, run.model, run.optimizer)
         run.step = found.step
     elif recipe.start:
         run.model.load_state_dict(checkpoints.load(out / f"{recipe.start}.safetensors").weights())
@@ -247,7 +228,7 @@ def changed(recipe: Recipe, chosen: argparse.Namespace) -> Recipe:
     """The recipe with what the command line says otherwise."""
     given: dict[str, Any] = {
         key: getattr(chosen, key)
-        for key in ("tokens", "rate", "muon", "rows", "seed")
+        for key in ("tokens", "rate", "rows", "seed")
         if getattr(chosen, key) is not None
     }
     if "tokens" in given:
@@ -264,7 +245,6 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=180.0, help="seconds between checkpoints")
     parser.add_argument("--tokens", type=float)
     parser.add_argument("--rate", type=float)
-    parser.add_argument("--muon", type=float)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--seed", type=int)
     chosen = parser.parse_args()
