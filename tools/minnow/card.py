@@ -172,7 +172,7 @@ def _layers(register: str, details: dict[str, Any]) -> str:
             _paragraph(
                 "Layers count from 0. Probes are logistic regressions on the last token of 100 contrast pairs, tested",
                 "on pairs of held-out names and matters. Steering adds the unit mean difference times the coefficient,",
-                "chosen on validation, at these layers.",
+                "chosen on validation, at all positions of these layers.",
             ),
             _table(heads, *rows),
         )

@@ -41,7 +41,7 @@ def generate(
 ) -> list[list[int]]:
     """The tokens that follow each prompt, without what ends them.
 
-    `shifts` has for each steered layer a vector for each prompt; they act on the prompt's last position and after it.
+    `shifts` has for each steered layer a vector for each prompt; they act on all positions.
     """
     order = sorted(range(len(prompts)), key=lambda at: (len(prompts[at]), at))
     random = torch.Generator().manual_seed(seed)
@@ -115,7 +115,14 @@ def _batch(
     tokens, positions, mask = _padded(prompts)
     cache = Cache(model.shape, len(prompts), tokens.shape[1] + most, model.embed_tokens.weight.dtype)
     if tokens.shape[1] > 1:
-        _hidden(model, tokens[:, :-1], positions=positions[:, :-1], mask=mask[:, :, :-1, :-1], cache=cache)
+        _hidden(
+            model,
+            tokens[:, :-1],
+            positions=positions[:, :-1],
+            mask=mask[:, :, :-1, :-1],
+            cache=cache,
+            shifts=shifts,
+        )
     seen = mask[:, :, -1:, :]
     last, places = tokens[:, -1:], positions[:, -1:]
     rows = torch.arange(len(prompts))

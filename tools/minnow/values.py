@@ -24,7 +24,7 @@ from trimtab.minnow.stories import pairs
 Array = npt.NDArray[np.float32]
 
 PAIRS: dict[Split, int] = {"train": 100, "validation": 40, "test": 80}
-COEFFICIENTS = (1.5, 2.5, 4.0, 6.0)
+COEFFICIENTS = (2.0, 3.0, 4.5, 6.0)
 FLUENT = 0.95
 """Steering that breaks more sentences than this leaves whole counts as no steering."""
 TUNED_FLUENT = 0.97
@@ -82,7 +82,7 @@ def look(model: Minnow, tokenizer: Tokenizer) -> list[Inside]:
 def steer(
     model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 15, tested: int = 32
 ) -> list[Moved]:
-    """Each value's rise of strict success under a unit mean difference, added at the better half of the layers."""
+    """Each value's rise of strict success under a unit mean difference, at all positions of its better layers."""
     asked = {inside.value: questions.value_questions(inside.value, "validation", tuned) for inside in insides}
     jobs = [
         (inside, coefficient, question)
