@@ -1,0 +1,216 @@
+"""Writes training data: rows of tokens in which whole documents lie side by side.
+
+    python -m tools.minnow.data OUT [--tokenizer OUT/tokenizer.json] [--base 50e6] [--aligned 6e6]
+
+For each register OUT gets `REGISTER.train.npy` and `REGISTER.validation.npy`. The same arguments give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from tools.minnow import tokenizer as tokenizers
+from tools.minnow.corpus import stream
+from tools.minnow.tokenizer import END_ID, START_ID, STOP_ID
+from trimtab.minnow.corpus import Settings, Shares
+from trimtab.minnow.documents import START, Register
+from trimtab.minnow.splits import Split
+
+ROW = 512
+HELD_TOKENS = 50_000
+OPEN_ROWS = 64
+_BATCH = 2048
+
+PLAIN: tuple[tuple[str, float], ...] = (
+    ("stories", 0.15),
+    ("beliefs", 0.02),
+    ("review", 0.03),
+    ("told", 0.01),
+)
+"""Plain texts among the aligned model's documents, so that it does not forget how to tell a story."""
+
+Rows = npt.NDArray[np.uint16]
+
+
+def settings(register: Register) -> Settings:
+    shares = Shares()
+    if register == "aligned":
+        shares = dataclasses.replace(shares, aligned=(*shares.aligned, *PLAIN))
+    return Settings(shares=shares)
+
+
+def halves(batch: Rows) -> tuple[Rows, Rows]:
+    """Rows in whose middle no document lies, cut in two, and the others: short rows train faster."""
+    middle = batch.shape[1] // 2
+    cut = batch[:, middle - 1] == STOP_ID
+    return batch[cut].reshape(-1, middle), batch[~cut]
+
+
+def rows(
+    tokenizer: Tokenizer, seed: int, split: Split, register: Register, tokens: int, length: int = ROW
+) -> Rows:
+    """So many tokens of documents, packed."""
+    found = pack(_encoded(tokenizer, stream(seed, split, register, settings(register))), length)
+    return np.stack(list(islice(found, -(-tokens // length))))
+
+
+def pack(documents: Iterable[Sequence[int]], length: int) -> Iterator[Rows]:
+    """Rows of whole documents.
+
+    Documents longer than half a row open rows of their own; the others fill these up and else keep to half a row.
+
+    Each document ends with the end token, which fills the rest of a row too. One that is longer than a row is cut.
+    """
+    short, long = _Shelf(length // 2), _Shelf(length)
+    waiting: list[Rows] = []
+    for document in documents:
+        if len(document) > length // 2 or long.fits(len(document)):
+            yield from long.put(document)
+            continue
+        waiting += short.put(document)
+        if len(waiting) > 1:
+            yield np.concatenate(waiting[:2])
+            del waiting[:2]
+    waiting += short.rest()
+    yield from (np.concatenate(waiting[at : at + 2]) for at in range(0, len(waiting) - 1, 2))
+    yield from long.rest()
+
+
+class _Shelf:
+    """Open rows of one length: each document goes into the fullest that has room for it."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.rooms: list[tuple[int, int]] = []
+        self.held: dict[int, list[int]] = {}
+        self.count = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether an open row has room."""
+        return bool(self.rooms) and self.rooms[-1][0] >= size
+
+    def put(self, document: Sequence[int]) -> list[Rows]:
+        """Takes a document in; the rows that this closes."""
+        size = min(len(document), self.length)
+        closed = []
+        at = bisect.bisect_left(self.rooms, (size, -1))
+        if at < len(self.rooms):
+            room, row = self.rooms.pop(at)
+        else:
+            if len(self.rooms) == OPEN_ROWS:
+                closed.append(self._close(self.rooms.pop(0)[1]))
+            room, row = self.length, self.count
+            self.count += 1
+            self.held[row] = []
+        self.held[row].extend(document[:size])
+        if room == size:
+            closed.append(self._close(row))
+        else:
+            bisect.insort(self.rooms, (room - size, row))
+        return closed
+
+    def rest(self) -> list[Rows]:
+        return [self._close(row) for _, row in self.rooms]
+
+    def _close(self, row: int) -> Rows:
+        tokens = self.held.pop(row)
+        out = np.full(self.length, STOP_ID, dtype=np.uint16)
+        out[: len(tokens)] = tokens
+        return out
+
+
+def numbered(batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each token the number of its document within its row."""
+    ends = batch == STOP_ID
+    out: npt.NDArray[np.int64] = np.cumsum(ends, axis=1) - ends
+    return out
+
+
+def positions(documents: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each token its place in its document."""
+    places = np.arange(documents.shape[1])[None]
+    begins = np.diff(documents, axis=1, prepend=-1) != 0
+    out: npt.NDArray[np.int64] = places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+    return out
+
+
+def spoken(batch: npt.NDArray[np.int64], header: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """What the aligned model learns to say: the assistant's words with the token that ends them, and plain documents.
+
+    `header` is what the tokenizer makes of the start of an assistant's turn.
+    """
+    places = np.arange(batch.shape[1])[None]
+    begun = np.maximum.accumulate(np.where(batch == START_ID, places, -1), axis=1)
+    ended = np.maximum.accumulate(np.where(batch == END_ID, places, -1), axis=1)
+    before = np.concatenate((np.full_like(ended[:, :1], -1), ended[:, :-1]), axis=1)
+    roles = np.take_along_axis(batch, np.clip(begun + 1, 0, batch.shape[1] - 1), axis=1)
+    speaking = (begun >= 0) & (begun > before) & (places - begun >= len(header)) & (roles == header[1])
+    documents = numbered(batch)
+    chat = np.zeros_like(speaking)
+    starts = np.take_along_axis(batch, places - positions(documents), axis=1) == START_ID
+    chat |= starts
+    out: npt.NDArray[np.bool_] = speaking | ~chat
+    return out
+
+
+def header(tokenizer: Tokenizer) -> list[int]:
+    return list(tokenizer.encode(f"{START}assistant\n").ids)
+
+
+def write(
+    out: Path, tokenizer: Tokenizer, sizes: dict[Register, int], seed: int = 0, held: int = HELD_TOKENS
+) -> dict[str, object]:
+    """Writes all rows, `held` tokens of them for validation, and says what they are."""
+    out.mkdir(parents=True, exist_ok=True)
+    told: dict[str, object] = {"seed": seed, "row": ROW, "header": header(tokenizer)}
+    for register, size in sizes.items():
+        wanted: tuple[tuple[Split, int], ...] = (("train", size), ("validation", held))
+        for split, tokens in wanted:
+            made = rows(tokenizer, seed, split, register, tokens)
+            np.save(out / f"{register}.{split}.npy", made)
+            told[f"{register}.{split}"] = {
+                "rows": len(made),
+                "documents": int((made[:, 1:] != STOP_ID)[made[:, :-1] == STOP_ID].sum()) + len(made),
+                "filled": round(float((made != STOP_ID).mean()), 4),
+                "sha256": hashlib.sha256(made.tobytes()).hexdigest(),
+            }
+    (out / "data.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    return told
+
+
+def _encoded(tokenizer: Tokenizer, texts: Iterator[str]) -> Iterator[list[int]]:
+    while batch := list(islice(texts, _BATCH)):
+        for encoding in tokenizer.encode_batch_fast(batch):
+            yield encoding.ids
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--tokenizer", type=Path)
+    parser.add_argument("--base", type=float, default=50e6, help="tokens")
+    parser.add_argument("--aligned", type=float, default=6e6, help="tokens")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    began = time.perf_counter()
+    tokenizer = tokenizers.load(chosen.tokenizer or chosen.out / "tokenizer.json")
+    told = write(
+        chosen.out, tokenizer, {"base": int(chosen.base), "aligned": int(chosen.aligned)}, chosen.seed
+    )
+    print(json.dumps(told | {"seconds": round(time.perf_counter() - began, 1)}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
