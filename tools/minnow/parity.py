@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trimtab.engine.contract import (
-    GREEDY,
     Done,
     Engine,
     GenerateRequest,
     LoadRequest,
     Message,
     Role,
+    Sampling,
     Token,
 )
 from trimtab.engine.loading import load_engine
@@ -42,10 +42,8 @@ def agreement(
 
 def answer(engine: Engine, turns: Sequence[Turn], most: int) -> str:
     """The engine's greedy answer."""
-    import msgspec
-
     messages = tuple(Message(role=_ROLES[turn.role], content=turn.text) for turn in turns)
-    sampling = msgspec.structs.replace(GREEDY, max_tokens=most)
+    sampling = Sampling(temperature=0, max_tokens=most)
     text = ""
     for event in engine.generate(GenerateRequest(messages=messages, sampling=sampling)):
         if isinstance(event, Token | Done):
