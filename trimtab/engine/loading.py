@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from trimtab.engine.contract import Engine, LoadRequest, Progress
 from trimtab.errors import EngineError, MissingExtra, ModelError
 
+if TYPE_CHECKING:
+    from trimtab.engine.machine import Machine
+
 _WANTED = "Give a .gguf file, or a folder with config.json and .safetensors files."
 
 
 def load_engine(request: LoadRequest, progress: Progress) -> Engine:
     """The model that the request names, ready to run; llama.cpp for a GGUF file, PyTorch for a folder."""
-    from trimtab.engine.generation import MachineEngine
-
     kind = choose(request)
     request = msgspec.structs.replace(request, path=str(Path(request.path).expanduser()))
     if kind == "llama":
@@ -26,14 +27,24 @@ def load_engine(request: LoadRequest, progress: Progress) -> Engine:
             raise EngineError(
                 f"llama.cpp could not be loaded: {error}.", "Install Trimtab again: make setup"
             ) from error
-        return MachineEngine(load_llama(request, progress), piece=request.batch)
+        return _engine(load_llama(request, progress), request)
     try:
         from trimtab.engine.torch.load import load as load_torch
     except ImportError as error:
         if (error.name or "").startswith("trimtab"):
             raise
         raise MissingExtra.torch(f"{Path(request.path).name}, a folder of safetensors,") from error
-    return MachineEngine(load_torch(request, progress), piece=request.batch)
+    return _engine(load_torch(request, progress), request)
+
+
+def _engine(machine: Machine, request: LoadRequest) -> Engine:
+    from trimtab.engine.generation import MachineEngine
+
+    try:
+        return MachineEngine(machine, piece=request.batch)
+    except BaseException:
+        machine.close()
+        raise
 
 
 def choose(request: LoadRequest) -> Literal["llama", "torch"]:

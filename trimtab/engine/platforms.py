@@ -21,6 +21,13 @@ def spawn_options() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
+def helper_options() -> dict[str, Any]:
+    """For a process that belongs to this one and ends with it: no window."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW}
+    return {}
+
+
 def end_group(pid: int, *, force: bool) -> None:
     """Asks a process and its children to end, or ends them by force."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,50 +1,46 @@
-"""Chat templates: a conversation made into a prompt, in a sandbox, with the user's words kept as words."""
+"""Chat templates: a conversation made into a prompt, with the user's words kept as words."""
 
 from __future__ import annotations
 
-import datetime
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import jinja2
-import jinja2.ext
-import jinja2.nodes
-import jinja2.parser
-import jinja2.sandbox
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from trimtab.engine.contract import Message
+from trimtab.engine.renderer import Refusal, Renderer
 from trimtab.errors import ModelError
-
-CHATML = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 
 _SPLIT = "\ufdd0"
 """Put into a special token's text inside a message, so that it is tokenised as mere words."""
 _HERE = "\ufdd1"
 """Where a message that is to be resumed ends. Both are noncharacters, which no text may hold."""
-
-_MAX_GROWTH = 1 << 20
+_CHATML = ("<|im_start|>", "<|im_end|>")
 
 
 class ChatTemplate:
-    """Renders conversations for one model."""
+    """Renders conversations for one model; without a template of its own, as ChatML.
 
-    def __init__(self, source: str | None, variables: Mapping[str, str], specials: Sequence[str]) -> None:
-        self._variables = dict(variables)
-        texts = sorted({text for text in specials if len(text) > 1}, key=len, reverse=True)
-        self._specials = re.compile("|".join(map(re.escape, texts))) if texts else None
-        try:
-            self._template = _environment().from_string(source or CHATML)
-        except jinja2.TemplateError as error:
-            raise ModelError(
-                f"The model's chat template is broken: {_line(error)}.", "Use another copy of the model."
-            ) from error
+    No message can spell a token in `controls`. Of the tokens in `defined`, which stand for ordinary text as a
+    line break or a tag do, those that the template itself uses are kept from the user's words too.
+    """
+
+    def __init__(
+        self,
+        source: str | None,
+        variables: Mapping[str, str],
+        controls: Sequence[str],
+        defined: Sequence[str] = (),
+    ) -> None:
+        own = source or "".join(_CHATML)
+        used = [text for text in defined if text in own and not text.isspace()]
+        self._controls = _finder(controls)
+        self._all = _finder((*controls, *used))
+        self._renderer = Renderer(source, variables) if source else None
+
+    def close(self) -> None:
+        """Ends the template's process; the next rendering starts it anew."""
+        if self._renderer is not None:
+            self._renderer.close()
 
     def tokens(
         self,
@@ -58,24 +54,30 @@ class ChatTemplate:
 
     def pieces(self, messages: Sequence[Message], *, resume: bool = False) -> list[str]:
         """The prompt, cut wherever a message spelled out a special token."""
-        safe = [{"role": message.role, "content": self._shield(message.content)} for message in messages]
+        safe = [{"role": message.role, "content": self._shield(message)} for message in messages]
         if resume:
             safe[-1]["content"] += _HERE
         try:
             text = self._render(safe, prompt=not resume)
-        except jinja2.TemplateError as error:
-            if safe[0]["role"] != "system":
-                raise ModelError(f"The model's chat template refused: {_line(error)}.") from error
+        except Refusal as reason:
+            if not safe or safe[0]["role"] != "system":
+                raise _refused(reason) from reason
             text = self._render_without_system(safe, prompt=not resume)
         if resume:
             text = text[: text.rindex(_HERE)] if _HERE in text else text
         return [piece for piece in text.split(_SPLIT) if piece]
 
-    def _shield(self, content: str) -> str:
-        content = content.replace(_SPLIT, "").replace(_HERE, "")
-        if self._specials is None:
+    def _shield(self, message: Message) -> str:
+        """The text with a cut in every special token, also where these overlap.
+
+        What a template does with the model's own words, as leaving out its thoughts, it does by their tags.
+        """
+        content = message.content.replace(_SPLIT, "").replace(_HERE, "")
+        finder = self._controls if message.role == "assistant" else self._all
+        if finder is None:
             return content
-        return self._specials.sub(lambda found: found[0][0] + _SPLIT + found[0][1:], content)
+        cuts = [0, *(found.start() + 1 for found in finder.finditer(content)), len(content)]
+        return _SPLIT.join(content[start:end] for start, end in pairwise(cuts))
 
     def _render_without_system(self, messages: list[dict[str, str]], *, prompt: bool) -> str:
         """For templates that know no system role: its words open the first user message."""
@@ -88,53 +90,28 @@ class ChatTemplate:
             rest = [*rest[:first], opened, *rest[first + 1 :]]
         try:
             return self._render(rest, prompt=prompt)
-        except jinja2.TemplateError as error:
-            raise ModelError(f"The model's chat template refused: {_line(error)}.") from error
+        except Refusal as reason:
+            raise _refused(reason) from reason
 
     def _render(self, messages: list[dict[str, str]], *, prompt: bool) -> str:
-        limit = _MAX_GROWTH + 8 * sum(len(message["content"]) for message in messages)
-        parts: list[str] = []
-        size = 0
-        try:
-            for part in self._template.generate(
-                messages=messages, add_generation_prompt=prompt, **self._variables
-            ):
-                parts.append(part)
-                size += len(part)
-                if size > limit:
-                    raise ModelError("The model's chat template writes without end.", "Use another model.")
-        except (TypeError, ValueError, KeyError, ArithmeticError, RecursionError, MemoryError) as error:
-            raise jinja2.TemplateError(str(error)) from error
-        return "".join(parts)
+        if self._renderer is not None:
+            return self._renderer.render(messages, prompt=prompt)
+        start, end = _CHATML
+        turns = [f"{start}{message['role']}\n{message['content']}{end}\n" for message in messages]
+        return "".join(turns) + (f"{start}assistant\n" if prompt else "")
 
 
-class _Generation(jinja2.ext.Extension):
-    """`{% generation %}`, with which some templates mark the assistant's words, says nothing here."""
+def _finder(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """Finds where any of the texts starts, inside another one too."""
+    known = sorted({text for text in texts if len(text) > 1})
+    if not known:
+        return None
+    starts = "".join(sorted({text[0] for text in known}))
+    # The set of first characters lets most of a text pass without a look at thousands of tokens.
+    return re.compile(f"(?=[{re.escape(starts)}])(?={'|'.join(map(re.escape, known))})")
 
-    tags = {"generation"}  # noqa: RUF012  # as jinja2 declares it
 
-    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
+def _refused(reason: Refusal) -> ModelError:
+    return ModelError(
+        f"The model's chat template refused: {reason}.", "Change the conversation to what it allows."
     )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = lambda form: datetime.datetime.now().astimezone().strftime(form)
-    return environment
-
-
-def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _refuse(reason: str) -> None:
-    raise jinja2.TemplateError(reason)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
