@@ -159,7 +159,7 @@ class EngineClient:
     async def cancel(self) -> None:
         """Stops whatever the engine does, and returns when it has stopped."""
         replies = [reply for reply in self._replies if reply.running]
-        for reply in replies:
+        for reply in reversed(replies):  # the last first, lest one that waits begins when another ends
             reply.stop()
         if self._connection is not None:
             await self._connection.stop_all()

@@ -230,7 +230,7 @@ class Connection:
     async def stop_all(self) -> None:
         """Returns when nothing runs any more."""
         calls = [call for call in self._calls.values() if call.stoppable]
-        for call in calls:
+        for call in reversed(calls):
             self.stop(call)
         if calls:
             await asyncio.wait([call.outcome for call in calls])
