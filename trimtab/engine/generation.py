@@ -42,7 +42,10 @@ class MachineEngine:
         self.piece = piece
         self.gates = GateReader(machine, self.prompt_tokens)
         self._template = ChatTemplate(
-            self.info.template, machine.template_variables(), machine.control_texts()
+            self.info.template,
+            machine.template_variables(),
+            machine.control_texts(),
+            machine.defined_texts(),
         )
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
