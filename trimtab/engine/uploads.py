@@ -35,12 +35,13 @@ class Lacking:
 
 
 class Store:
-    """Bounded: what was not used for longest goes first."""
+    """Bounded: what was not used for longest goes first. Files lie in a folder of its own within `place`."""
 
     def __init__(
-        self, folder: Path | None = None, *, max_arrays: int = MAX_ARRAYS, max_files: int = MAX_FILES
+        self, place: Path | None = None, *, max_arrays: int = MAX_ARRAYS, max_files: int = MAX_FILES
     ) -> None:
-        self._folder = folder
+        self._within = place
+        self._folder: Path | None = None
         self._max_arrays = max_arrays
         self._max_files = max_files
         self._arrays: OrderedDict[str, Array] = OrderedDict()
@@ -90,7 +91,7 @@ class Store:
             self._array_bytes -= old.values.nbytes
 
     def close(self) -> None:
-        """Removes the files."""
+        """Removes the files it holds, and nothing else."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -136,7 +137,9 @@ class Store:
 
     def _own_folder(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="trimtab-"))
+            if self._within is not None:
+                self._within.mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix="trimtab-", dir=self._within))
         return self._folder
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.engine.worker.workers import SCRIPTED, Start, ask, collect, is_alive, said
+from tests.engine.worker.workers import SCRIPTED, WORKER, Start, ask, collect, is_alive, said
 from trimtab.engine.contract import (
     ActivationRequest,
     Done,
@@ -17,6 +19,7 @@ from trimtab.engine.contract import (
     Passage,
     Token,
 )
+from trimtab.engine.program import Adapter, Program
 from trimtab.errors import Cancelled, EngineError, WorkerDied
 
 pytestmark = pytest.mark.asyncio
@@ -146,3 +149,36 @@ async def test_the_worker_has_a_process_group_of_its_own(start: Start) -> None:
         assert os.getpgid(engine.pid) != os.getpgid(0)
         os.kill(engine.pid, signal.SIGINT)
         assert await said(engine, "here") == ["here"]
+
+
+@pytest.mark.parametrize("end", ["close", "kill"])
+async def test_no_adapter_is_left_behind(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    path = tmp_path / "polite.gguf"
+    path.write_text("content")
+    async with start() as engine:
+        await engine.load(SCRIPTED)
+        await said(engine, "files", Program(interventions=(Adapter.load(path),)))
+        assert [held for held in place.rglob("*") if held.is_file()]
+        if end == "kill":
+            assert engine.pid is not None
+            os.kill(engine.pid, signal.SIGKILL)
+            with pytest.raises(WorkerDied):
+                await said(engine, "forever")
+    assert not list(place.rglob("*"))
+
+
+async def test_a_folder_given_for_files_keeps_what_was_in_it(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "mine").write_text("mine")
+    path = tmp_path / "polite.gguf"
+    path.write_text("content")
+    async with start([*WORKER, "--files", str(tmp_path / "files")]) as engine:
+        await engine.load(SCRIPTED)
+        await said(engine, "files", Program(interventions=(Adapter.load(path),)))
+        assert len(list((tmp_path / "files").iterdir())) == 2
+    assert [left.name for left in (tmp_path / "files").iterdir()] == ["mine"]

@@ -100,7 +100,6 @@ def adapter(folder: Path, weights: str) -> Adapter:
 
 def test_adapters_that_share_a_file_each_have_a_whole_folder(tmp_path: Path) -> None:
     store = Store(tmp_path / "held")
-    (tmp_path / "held").mkdir()
     both = tuple(adapter(tmp_path / name, name) for name in ("one", "two"))
     upload(store, "file", b"{}", b"one", b"two", cut=2)
     program = store.program(encode(Program(interventions=both)))
@@ -115,17 +114,22 @@ def test_files_are_bounded_too(tmp_path: Path) -> None:
     store = Store(tmp_path, max_files=6)
     for content in (b"1234", b"5678"):
         assert upload(store, "file", content).error is None
-    assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 1
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
 
 def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
     assert upload(Store(tmp_path), "file", b"", b"x", b"").error is None
 
 
-def test_closing_removes_what_was_held(tmp_path: Path) -> None:
-    folder = tmp_path / "held"
-    folder.mkdir()
-    store = Store(folder)
+def test_closing_removes_what_was_held_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    store = Store(tmp_path)
     upload(store, "file", b"content")
     store.close()
-    assert not folder.exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_a_folder_that_holds_nothing_of_the_stores_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    Store(tmp_path).close()
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
