@@ -106,6 +106,7 @@ class MachineEngine:
         return self.machine.unembed(tokens)
 
     def close(self) -> None:
+        self._template.close()
         self.machine.close()
 
     def check(self, program: Program) -> None:
