@@ -24,7 +24,7 @@ from trimtab.engine.process import WorkerProcess
 from trimtab.engine.program import EMPTY, Program, encode
 from trimtab.engine.sending import offer
 from trimtab.engine.stream import Reply, ReplyStream
-from trimtab.errors import EngineError
+from trimtab.errors import EngineError, TrimtabError
 
 START_TIMEOUT = 60.0
 """Seconds until a worker must have spoken; ssh to a sleeping machine takes a while."""
@@ -116,11 +116,15 @@ class EngineClient:
         return self._connection.log if self._connection else None
 
     async def load(self, request: LoadRequest, on_progress: OnProgress | None = None) -> ModelInfo:
-        """Loads a model in place of the one before."""
+        """Loads a model in place of the one before, which stays if a look at the files tells that it cannot."""
         connection = self._connected()
         self.info = None
         call = connection.call(lambda id: protocol.Load(id, request), on_progress=on_progress)
-        self.info = await connection.answer(call, ModelInfo)
+        try:
+            self.info = await connection.answer(call, ModelInfo)
+        except TrimtabError:
+            self.info = await self._still_loaded()
+            raise
         self._last_load = request
         return self.info
 
@@ -194,6 +198,12 @@ class EngineClient:
         """Returns if the worker hears, whatever its engine is doing."""
         connection = self._connected()
         await connection.outcome(connection.call(protocol.Ping, stoppable=False))
+
+    async def _still_loaded(self) -> ModelInfo | None:
+        try:
+            return await self.describe()
+        except TrimtabError:
+            return None
 
     def _connected(self) -> Connection:
         if self._connection is None:

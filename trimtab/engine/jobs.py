@@ -43,8 +43,14 @@ class Job:
 class Runner:
     """Runs jobs in the main thread; `expect`, `cancel`, `steer` and `stop` may come from another."""
 
-    def __init__(self, outbox: Outbox, load: Callable[[LoadRequest, Progress], Engine]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        check: Callable[[LoadRequest], object],
+        load: Callable[[LoadRequest, Progress], Engine],
+    ) -> None:
         self._outbox = outbox
+        self._check = check
         self._load = load
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -145,6 +151,8 @@ class Runner:
                 raise EngineError(f"The worker knows no {type(message).__name__}.")
 
     def _run_load(self, job: Job, request: LoadRequest) -> ModelInfo:
+        """The model before is let go only for one that can probably be loaded."""
+        self._check(request)
         self.close()
         engine = self._load(request, self._progress(job))
         if job.cancelled.is_set():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from trimtab.engine.contract import Engine, LoadRequest, Progress
+from trimtab.engine.gguf_file import open_gguf
+from trimtab.engine.text import clean_line
 from trimtab.errors import EngineError, MissingExtra, ModelError
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ def load_engine(request: LoadRequest, progress: Progress) -> Engine:
     except ImportError as error:
         if (error.name or "").startswith("trimtab"):
             raise
-        raise MissingExtra.torch(f"{Path(request.path).name}, a folder of safetensors,") from error
+        raise _lacks_torch(Path(request.path)) from error
     return _engine(load_torch(request, progress), request)
 
 
@@ -45,6 +48,22 @@ def _engine(machine: Machine, request: LoadRequest) -> Engine:
     except BaseException:
         machine.close()
         raise
+
+
+def check(request: LoadRequest) -> None:
+    """Refuses what cannot be loaded, as far as a look at its files tells, before anything is let go for it."""
+    path = Path(request.path).expanduser()
+    if choose(request) == "torch":
+        from trimtab.engine.torch.folder import check_folder
+
+        check_folder(path)
+        if find_spec("torch") is None:
+            raise _lacks_torch(path)
+        return
+    from trimtab.engine.llama.model_file import check_model
+
+    with open_gguf(path) as file:
+        check_model(file)
 
 
 def choose(request: LoadRequest) -> Literal["llama", "torch"]:
@@ -64,6 +83,10 @@ def choose(request: LoadRequest) -> Literal["llama", "torch"]:
             f"Choose the engine {kind} or auto.",
         )
     return kind
+
+
+def _lacks_torch(path: Path) -> MissingExtra:
+    return MissingExtra.torch(f"{clean_line(path.name)}, a folder of safetensors,")
 
 
 def _kind(path: Path) -> Literal["llama", "torch"]:

@@ -17,7 +17,7 @@ from typing import cast
 from trimtab.engine import logs, protocol
 from trimtab.engine.contract import Engine, LoadRequest, Progress
 from trimtab.engine.jobs import Job, Runner
-from trimtab.engine.loading import load_engine
+from trimtab.engine.loading import check, load_engine
 from trimtab.engine.outbox import Outbox
 from trimtab.engine.platforms import OUT_OF_MEMORY
 from trimtab.engine.uploads import Incoming, Lacking, Store
@@ -54,7 +54,7 @@ class Service:
         self._store = Store(files)
         self._outbox = Outbox(outgoing, on_broken=self._on_broken)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._runner = Runner(self._outbox, self._load)
+        self._runner = Runner(self._outbox, self._check, self._load)
         self._uploads: dict[int, Incoming] = {}
         self._status = 0
         self._finished = threading.Event()
@@ -77,6 +77,12 @@ class Service:
         self._store.close()
         self._finished.set()
         return self._status
+
+    def _check(self, request: LoadRequest) -> None:
+        if self._engine is None:
+            check(request)
+        else:
+            _loader(self._engine)
 
     def _load(self, request: LoadRequest, progress: Progress) -> Engine:
         return _loader(self._engine)(request, progress)

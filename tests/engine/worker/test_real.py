@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,25 @@ async def test_a_context_larger_than_memory_is_refused(tiny_llama: TinyModel) ->
         with pytest.raises(ModelError):
             await engine.load(LoadRequest(path=str(tiny_llama.gguf), threads=1, context=2**31 - 256))
         assert engine.alive
+
+
+async def test_a_load_that_cannot_be_leaves_the_model_before(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    (tmp_path / "head.gguf").write_bytes(tiny_llama.gguf.read_bytes()[:100])
+    shutil.copytree(tiny_llama.safetensors, tmp_path / "folder")
+    (tmp_path / "folder" / "config.json").write_text("{")
+    async with EngineClient.start() as engine:
+        info = await engine.load(request(tiny_llama, "llama"))
+        plain = tokens(await collect(engine.generate(ask())))
+        for path in ("mistyped.gguf", "head.gguf", "folder"):
+            with pytest.raises(ModelError):
+                await engine.load(LoadRequest(path=str(tmp_path / path)))
+            assert engine.info == info
+        assert tokens(await collect(engine.generate(ask()))) == plain
+
+
+async def test_a_load_that_fails_late_leaves_no_model(tiny_llama: TinyModel) -> None:
+    async with EngineClient.start() as engine:
+        await engine.load(request(tiny_llama, "llama"))
+        with pytest.raises(ModelError):
+            await engine.load(LoadRequest(path=str(tiny_llama.gguf), threads=1, context=2**31 - 256))
+        assert engine.info is None
