@@ -17,9 +17,16 @@ from safetensors.torch import save_file
 
 from tools.minnow import checkpoints, model
 from tools.minnow.tokenizer import END_ID, STOP_ID
-from trimtab.engine.template import CHATML
 from trimtab.minnow.conversion import write_gguf
 from trimtab.minnow.documents import END, STOP
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""For whoever loads the folder; Trimtab itself knows ChatML."""
 
 
 def export(checkpoint: Path, out: Path, name: str, tokenizer: Path, *, f32: bool = False) -> Path:
