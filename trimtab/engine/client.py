@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,8 @@ class EngineClient:
         self._stop_grace = stop_grace
         self._connection: Connection | None = None
         self._last_load: LoadRequest | None = None
-        self._replies: list[Reply] = []
+        self._opening = asyncio.Lock()
+        self._replies: list[weakref.ref[Reply]] = []
         self.info: ModelInfo | None = None
 
     @classmethod
@@ -84,6 +86,13 @@ class EngineClient:
         await self.close()
 
     async def open(self) -> None:
+        async with self._opening:
+            if self.alive:
+                raise EngineError("The engine runs already.", "Use it, or restart it.")
+            await self._close()
+            await self._open()
+
+    async def _open(self) -> None:
         worker = await WorkerProcess.start(self._command, log_dir=self._log_dir, engine=self._engine)
         self._connection = await Connection.open(
             worker, timeout=self._start_timeout, stop_grace=self._stop_grace
@@ -91,6 +100,10 @@ class EngineClient:
 
     async def close(self) -> None:
         """Ends the worker: asked, then told, then made to."""
+        async with self._opening:
+            await self._close()
+
+    async def _close(self) -> None:
         connection, self._connection = self._connection, None
         self.info = None
         if connection is not None:
@@ -98,8 +111,9 @@ class EngineClient:
 
     async def restart(self, *, reload: bool = False) -> ModelInfo | None:
         """A fresh worker in place of the old one, dead or alive; with `reload`, its model too."""
-        await self.close()
-        await self.open()
+        async with self._opening:
+            await self._close()
+            await self._open()
         return await self.reload() if reload and self._last_load is not None else None
 
     @property
@@ -152,17 +166,18 @@ class EngineClient:
     def generate(self, request: GenerateRequest) -> ReplyStream:
         """The events of a reply, to be read with `async for`; the last is `Done`."""
         reply = Reply(self._connected(), request)
-        self._replies = [other for other in self._replies if other.running or not other.started] + [reply]
+        waiting = [other for other in self._known_replies() if other.running or not other.started]
+        self._replies = [weakref.ref(other) for other in (*waiting, reply)]
         return ReplyStream(reply)
 
     async def steer(self, program: Program) -> bool:
         """From the next token on, the reply in progress follows this program. False if none is."""
-        running = next((reply for reply in self._replies if reply.running), None)
+        running = next((reply for reply in self._known_replies() if reply.running), None)
         return running is not None and await running.steer(program)
 
     async def cancel(self) -> None:
         """Stops whatever the engine does, and returns when it has stopped."""
-        replies = [reply for reply in self._replies if reply.running]
+        replies = [reply for reply in self._known_replies() if reply.running]
         for reply in reversed(replies):  # the last first, lest one that waits begins when another ends
             reply.stop()
         if self._connection is not None:
@@ -198,6 +213,10 @@ class EngineClient:
         """Returns if the worker hears, whatever its engine is doing."""
         connection = self._connected()
         await connection.outcome(connection.call(protocol.Ping, stoppable=False))
+
+    def _known_replies(self) -> list[Reply]:
+        """Those that run, or that somebody may still begin to read."""
+        return [reply for known in self._replies if (reply := known()) is not None]
 
     async def _still_loaded(self) -> ModelInfo | None:
         try:

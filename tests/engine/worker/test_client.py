@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shlex
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from trimtab.engine.contract import (
     Token,
 )
 from trimtab.engine.program import Adapter, Array, Probe, Program, Raise
-from trimtab.errors import ProgramError
+from trimtab.errors import EngineError, ProgramError, WorkerDied
 
 pytestmark = pytest.mark.asyncio
 
@@ -200,3 +202,44 @@ async def test_a_vanished_adapter_is_named(start: Start, tmp_path: Path) -> None
         await engine.load(SCRIPTED)
         with pytest.raises(ProgramError, match=r"polite\.gguf"):
             await collect(engine.generate(ask("files", program)))
+
+
+async def test_a_reply_that_nobody_begins_to_read_is_not_kept(start: Start) -> None:
+    async with start() as engine:
+        await engine.load(SCRIPTED)
+        replies = [weakref.ref(engine.generate(ask("one"))._reply) for _ in range(3)]
+        gc.collect()
+        assert [reply() for reply in replies] == [None] * 3
+
+
+async def test_a_reply_may_be_read_after_another_one(start: Start) -> None:
+    async with start() as engine:
+        await engine.load(SCRIPTED)
+        first = engine.generate(ask("first"))
+        await said(engine, "second")
+        assert len(await collect(first)) == 2
+
+
+async def test_an_open_client_is_not_opened_again(start: Start) -> None:
+    async with start() as engine:
+        pid = engine.pid
+        with pytest.raises(EngineError, match="runs already"):
+            await engine.open()
+        assert engine.pid == pid
+
+
+async def test_of_two_that_open_a_client_at_once_one_starts_a_worker(start: Start, tmp_path: Path) -> None:
+    engine = start()
+    found = await asyncio.gather(engine.open(), engine.open(), return_exceptions=True)
+    await engine.close()
+    assert sorted(map(type, found), key=str) == [type(None), EngineError]
+    assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
+async def test_a_client_whose_worker_died_can_be_opened(start: Start) -> None:
+    async with start() as engine:
+        await engine.load(SCRIPTED)
+        with pytest.raises(WorkerDied):
+            await said(engine, "abort")
+        await engine.open()
+        await engine.ping()
