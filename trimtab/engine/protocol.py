@@ -200,10 +200,10 @@ def result(id: int, value: Any) -> Result:
 def failed(id: int, error: BaseException) -> Failed:
     """The error as it travels; what is not ours becomes one line of an `EngineError`."""
     if isinstance(error, TrimtabError) and type(error).__name__ in KINDS:
-        return Failed(id, type(error).__name__, error.what, error.hint)
+        return Failed(id, type(error).__name__, _sendable(error.what), _sendable(error.hint))
     lines = str(error).strip().splitlines()
     what = f"The engine failed: {type(error).__name__}{': ' + lines[0][:500] if lines else ''}"
-    return Failed(id, "EngineError", what, "The engine's log tells more.")
+    return Failed(id, "EngineError", _sendable(what), "The engine's log tells more.")
 
 
 def raised(message: Failed) -> TrimtabError:
@@ -291,6 +291,11 @@ class OpeningReader:
             f"The {self._peer} sent {count} bytes and none of Trimtab's protocol.",
             "Check the command that starts it, and that it prints nothing else.",
         )
+
+
+def _sendable(text: str) -> str:
+    """Names of files may hold what no text may."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _line(text: str) -> str:

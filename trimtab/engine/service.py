@@ -119,8 +119,19 @@ class Service:
                 message = protocol.to_worker(payload)
                 if isinstance(message, protocol.Shutdown):
                     return
-                self._receive(message)
+                self._receive_safely(message)
         frames.finish()
+
+    def _receive_safely(self, message: protocol.ToWorker | protocol.Data) -> None:
+        """What is wrong with one request is its answer; only what is wrong with the protocol is raised."""
+        try:
+            self._receive(message)
+        except (ProtocolError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a request holds, those after it are served
+            if not isinstance(error, TrimtabError | OSError):
+                _log.exception("%s could not be taken", type(message).__name__)
+            self._answer(protocol.failed(message.id, error))
 
     def _receive(self, message: protocol.ToWorker | protocol.Data) -> None:
         match message:
@@ -139,11 +150,7 @@ class Service:
                 self._enqueue(Job(message))
 
     def _receive_program(self, message: protocol.Steer | protocol.Generate | protocol.Score) -> None:
-        try:
-            program = self._store.program(message.program)
-        except (TrimtabError, OSError) as error:
-            self._answer(protocol.failed(message.id, error))
-            return
+        program = self._store.program(message.program)
         if isinstance(program, Lacking):
             self._answer(protocol.Missing(message.id, program.arrays, program.files))
         elif isinstance(message, protocol.Steer):

@@ -236,6 +236,8 @@ class Incoming:
             self._fail(
                 EngineError(f"An adapter's file could not be stored: {error.strerror}.", "Make room there.")
             )
+        except ValueError as error:
+            self._fail(ProgramError(f"An upload cannot be read: {error}."))
 
     def _fill(self, data: memoryview) -> None:
         while True:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from trimtab.engine.client import EngineClient
 from trimtab.engine.contract import LoadRequest
 from trimtab.engine.loading import choose
 from trimtab.errors import ModelError
@@ -64,6 +66,15 @@ def test_an_empty_folder_lacks_its_configuration(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_gguf_names_the_file(tmp_path: Path) -> None:
     assert "model.gguf" in refusal(folder(tmp_path / "models", "model.gguf"))
+
+
+async def test_a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
+    place = folder(tmp_path / "models")
+    (place / os.fsdecode(b"odd\xff.gguf")).write_bytes(b"")
+    async with EngineClient.start(log_dir=tmp_path / "logs") as engine:
+        with pytest.raises(ModelError, match=r"odd\?\.gguf"):
+            await engine.load(LoadRequest(path=str(place)))
+        await engine.ping()
 
 
 def test_pickles_are_refused_by_name(tmp_path: Path) -> None:
