@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,23 @@ def test_a_command_that_is_not_there_is_named() -> None:
     answer = trimtab("pakc")
     assert answer.returncode == 2
     assert "'pakc'" in answer.stderr
+
+
+def test_a_worker_takes_the_same_options_however_it_is_started() -> None:
+    module = _run([sys.executable, "-m", "trimtab.engine.worker", "--help"], {"COLUMNS": "200"}).stdout
+    command = trimtab("worker", "--help").stdout
+    assert _options(module) == _options(command) >= {"--log", "--log-dir", "--files", "--engine"}
+
+
+def _options(help: str) -> set[str]:
+    return set(re.findall(r"^ *(?:-h, )?(--[a-z-]+)", help, re.MULTILINE))
+
+
+def test_a_log_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    answer = trimtab("worker", "--log", str(tmp_path / "missing" / "log"))
+    assert answer.returncode == 1
+    assert len(answer.stderr.splitlines()) == 1
+    assert str(tmp_path / "missing" / "log") in answer.stderr
 
 
 def test_a_worker_greets_its_client_and_ends_with_it(tmp_path: Path) -> None:

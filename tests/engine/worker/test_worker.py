@@ -18,7 +18,7 @@ import pytest
 from tests.engine.worker.workers import SCRIPTED, WORKER, comes_true, environment, is_alive
 from trimtab.engine import protocol
 from trimtab.engine.contract import GenerateRequest, LoadRequest, Token
-from trimtab.engine.program import EMPTY, encode
+from trimtab.engine.program import EMPTY, Adapter, Program, encode
 
 Worker = subprocess.Popen[bytes]
 Spawn = Callable[..., Worker]
@@ -207,6 +207,43 @@ def test_a_worker_alone_can_be_told_where_its_log_goes(spawn: Spawn, tmp_path: P
     worker = spawn([*WORKER, "--log-dir", str(tmp_path / "elsewhere")])
     write(worker, protocol.Load(1, LoadRequest(path="loud")))
     assert comes_true(lambda: any("written to 1" in read(log) for log in tmp_path.glob("elsewhere/*")), 5)
+
+
+@pytest.mark.parametrize("name", ["pol\0te.gguf", "../../x.gguf", "x" * 5000, "höflich.gguf"])
+def test_a_request_that_names_what_cannot_be_is_answered_and_the_next_one_too(
+    spawn: Spawn, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a system without names beyond ASCII.
+    for variable, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(variable, value)
+    (tmp_path / "polite.gguf").write_bytes(b"")
+    program = Program(interventions=(Adapter.load(tmp_path / "polite.gguf"),))
+    plain = msgspec.msgpack.encode("polite.gguf")
+    bad = encode(program).replace(plain, msgspec.msgpack.encode(name))
+    (digest,) = (file.digest for adapter in program.adapters() for file in adapter.files)
+    worker = spawn()
+    write(
+        worker,
+        protocol.Upload(1, "file", ((digest, 0),)),
+        protocol.Generate(2, GenerateRequest(text="a"), bad),
+        protocol.Ping(3),
+    )
+    out, _ = worker.communicate(timeout=10)
+    first, second, third = answers(out)
+    assert isinstance(first, protocol.Result)
+    assert isinstance(second, protocol.Failed)
+    assert isinstance(third, protocol.Result)
+
+
+def test_a_log_that_cannot_be_written_is_named_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*WORKER, "--log", str(tmp_path / "missing" / "log")], input=b"", capture_output=True, check=False,
+        timeout=10, env=environment(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert str(tmp_path / "missing" / "log") in line
 
 
 def test_the_terminals_signals_spare_the_worker(spawn: Spawn) -> None:
