@@ -11,7 +11,8 @@ import pytest
 
 HEAVY = {"accelerate", "llama_cpp", "peft", "textual", "torch", "transformers"}
 PUBLIC = {
-    f"trimtab.engine.{name}" for name in ("client", "contract", "inspection", "math", "program", "text")
+    f"trimtab.engine.{name}"
+    for name in ("client", "contract", "gguf_file", "identity", "inspection", "math", "program", "text")
 }
 
 

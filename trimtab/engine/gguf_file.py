@@ -63,6 +63,11 @@ def open_gguf(path: Path | str) -> GgufFile:
     return GgufFile(Path(path))
 
 
+def read_gguf(data: bytes, name: str) -> GgufFile:
+    """Reads the tables of a file that is in memory; errors call it by `name`, and no other file is opened."""
+    return GgufFile(Path(name), data)
+
+
 @dataclass(frozen=True)
 class LongArray:
     """A metadata array that was passed over; `GgufFile.numbers` and `.texts` read it."""
@@ -95,16 +100,16 @@ class Tensor:
 
 
 class GgufFile:
-    """A GGUF file, or all parts of a split one, mapped into memory."""
+    """A GGUF file, or all parts of a split one, mapped into memory; or one that is there already."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
         self.path = path
-        self._maps: list[mmap.mmap] = []
+        self._maps: list[mmap.mmap | bytes] = []
         self.metadata: dict[str, Scalar | tuple[Scalar, ...] | LongArray] = {}
         self.tensors: dict[str, Tensor] = {}
         try:
-            self._read_part(path)
-            for other in self._other_parts():
+            self._read_part(path, data)
+            for other in self._other_parts(alone=data is not None):
                 self._read_part(other)
             self._check_split()
         except BaseException:
@@ -119,7 +124,8 @@ class GgufFile:
 
     def close(self) -> None:
         for mapped in self._maps:
-            mapped.close()
+            if isinstance(mapped, mmap.mmap):
+                mapped.close()
         self._maps.clear()
 
     @property
@@ -187,9 +193,17 @@ class GgufFile:
         values = _to_float(raw.reshape(tensor.rows, tensor.row_bytes), tensor.kind)
         return values.reshape(tuple(reversed(tensor.shape)))
 
-    def _read_part(self, path: Path) -> None:
+    def raw(self, name: str, start: int, length: int) -> bytes:
+        """Bytes of a tensor as they are stored, from its byte `start` on; fewer where it ends before."""
+        tensor = self.tensors[name]
+        first, end = min(start, tensor.size), min(start + length, tensor.size)
+        return bytes(self._maps[tensor.part][tensor.start + first : tensor.start + end])
+
+    def _read_part(self, path: Path, known: bytes | None = None) -> None:
         part = len(self._maps)
-        data = _map(path)
+        if known is not None:
+            _check_start(path, known[:64])
+        data = _map(path) if known is None else known
         self._maps.append(data)
         reader = _Reader(path, data)
         tensor_count, key_count = reader.header()
@@ -206,10 +220,12 @@ class GgufFile:
         elif metadata.get("split.no") != part or metadata.get("split.count") != self.number("split.count"):
             raise reader.damaged("it is not the part that its name says")
 
-    def _other_parts(self) -> list[Path]:
+    def _other_parts(self, *, alone: bool) -> list[Path]:
         count, number = self.number("split.count") or 0, self.number("split.no") or 0
         if count <= 1:
             return []
+        if alone:
+            raise ModelError(f"{self.path} claims to be one of several parts.", "Get it in one part.")
         if not isinstance(count, int) or count > _MAX_SHARDS:
             raise ModelError(f"{self.path} is damaged: it claims {count} parts.", _COPY_AGAIN)
         named = _SHARD_NAME.match(self.path.name)
@@ -252,13 +268,7 @@ def _map(path: Path) -> mmap.mmap:
         if path.exists() and not path.is_file():
             raise ModelError(f"{path} is no regular file.", "Give a .gguf file.")
         with path.open("rb") as file:
-            start = file.read(64)
-            if not start:
-                raise ModelError(f"{path} is empty.", _COPY_AGAIN)
-            if start.startswith(b"version https://git-lfs"):
-                raise ModelError(f"{path} is only git-lfs's note of where the model is.", "Run: git lfs pull")
-            if not start.startswith(b"GGUF"):
-                raise ModelError(f"{path} is not a GGUF file.", "Give a model in GGUF format.")
+            _check_start(path, file.read(64))
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise ModelError(f"There is no file {path}.", "Check the path.") from None
@@ -268,10 +278,19 @@ def _map(path: Path) -> mmap.mmap:
         raise ModelError(f"{str(path)!r} is no file name: {error}.", "Check the path.") from None
 
 
+def _check_start(path: Path, start: bytes) -> None:
+    if not start:
+        raise ModelError(f"{path} is empty.", _COPY_AGAIN)
+    if start.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{path} is only git-lfs's note of where the file is.", "Run: git lfs pull")
+    if not start.startswith(b"GGUF"):
+        raise ModelError(f"{path} is not a GGUF file.", "Give a file in GGUF format.")
+
+
 class _Reader:
     """A place in a GGUF file and the readers of what may come there."""
 
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
+    def __init__(self, path: Path, data: mmap.mmap | bytes) -> None:
         self._path = path
         self._data = data
         self._size = len(data)
