@@ -197,7 +197,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.gguf"
     with path.open("wb") as file:
         file.truncate(300 << 20)
-    with pytest.raises(PackError, match="larger than 256 MiB"):
+    with pytest.raises(PackError, match="larger than 64 MiB"):
         read_pack(path)
 
 

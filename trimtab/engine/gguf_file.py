@@ -36,10 +36,7 @@ _STRING, _ARRAY = 8, 9
 _LENGTH = struct.Struct("<Q")
 _KIND = struct.Struct("<I")
 
-_MAX_KEYS = 1 << 16
-_MAX_TENSORS = 1 << 18
 _MAX_TEXT = 1 << 24
-_MAX_TEXTS = 1 << 24
 _MAX_SHARDS = 1 << 10
 _SHORT_ARRAY = 1024
 
@@ -58,14 +55,26 @@ _BLOCKS: dict[int, tuple[str, int, int]] = {
 _SHARD_NAME = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much a file may hold: metadata entries, tensors, and texts in all its lists. These are for models."""
+
+    keys: int = 1 << 16
+    tensors: int = 1 << 18
+    texts: int = 1 << 24
+
+
+_MODEL = Limits()
+
+
 def open_gguf(path: Path | str) -> GgufFile:
     """Reads the tables of the file at `path`, and of its other parts if it is split."""
     return GgufFile(Path(path))
 
 
-def read_gguf(data: bytes, name: str) -> GgufFile:
+def read_gguf(data: bytes, name: str, limits: Limits = _MODEL) -> GgufFile:
     """Reads the tables of a file that is in memory; errors call it by `name`, and no other file is opened."""
-    return GgufFile(Path(name), data)
+    return GgufFile(Path(name), data, limits)
 
 
 @dataclass(frozen=True)
@@ -102,8 +111,9 @@ class Tensor:
 class GgufFile:
     """A GGUF file, or all parts of a split one, mapped into memory; or one that is there already."""
 
-    def __init__(self, path: Path, data: bytes | None = None) -> None:
+    def __init__(self, path: Path, data: bytes | None = None, limits: Limits = _MODEL) -> None:
         self.path = path
+        self._limits = limits
         self._maps: list[mmap.mmap | bytes] = []
         self.metadata: dict[str, Scalar | tuple[Scalar, ...] | LongArray] = {}
         self.tensors: dict[str, Tensor] = {}
@@ -205,7 +215,7 @@ class GgufFile:
             _check_start(path, known[:64])
         data = _map(path) if known is None else known
         self._maps.append(data)
-        reader = _Reader(path, data)
+        reader = _Reader(path, data, self._limits)
         tensor_count, key_count = reader.header()
         metadata = dict(reader.entries(key_count))
         if len(metadata) != key_count:
@@ -290,8 +300,10 @@ def _check_start(path: Path, start: bytes) -> None:
 class _Reader:
     """A place in a GGUF file and the readers of what may come there."""
 
-    def __init__(self, path: Path, data: mmap.mmap | bytes) -> None:
+    def __init__(self, path: Path, data: mmap.mmap | bytes, limits: Limits) -> None:
         self._path = path
+        self._limits = limits
+        self._texts_left = limits.texts
         self._data = data
         self._size = len(data)
         self._position = 4
@@ -311,9 +323,9 @@ class _Reader:
                 "Convert it anew.",
             )
         tensors, keys = self._number(_LENGTH), self._number(_LENGTH)
-        if keys > min(_MAX_KEYS, self._left // 13):
+        if keys > min(self._limits.keys, self._left // 13):
             raise self.damaged(f"it claims {keys} metadata entries")
-        if tensors > min(_MAX_TENSORS, self._left // 32):
+        if tensors > min(self._limits.tensors, self._left // 32):
             raise self.damaged(f"it claims {tensors} tensors")
         return tensors, keys
 
@@ -361,7 +373,7 @@ class _Reader:
 
     def _value(self, key: str, kind: int) -> Scalar | tuple[Scalar, ...] | LongArray:
         if kind == _STRING:
-            return self._text(key)
+            return self._text(repr(key[:80]))
         if kind == _ARRAY:
             return self._array(key)
         if kind not in _SCALARS:
@@ -373,8 +385,9 @@ class _Reader:
         kind, count = self._number(_KIND), self._number(_LENGTH)
         start = self._position
         if kind == _STRING:
-            if count > min(_MAX_TEXTS, self._left // 8):
+            if count > min(self._texts_left, self._left // 8):
                 raise self.damaged(f"{key[:80]!r} claims {count} strings")
+            self._texts_left -= count
             self._skip_texts(key, count)
             return LongArray(kind, count, start)
         if kind not in _SCALARS:
@@ -402,7 +415,7 @@ class _Reader:
     def _text(self, what: str) -> str:
         length = self._number(_LENGTH)
         if length > min(_MAX_TEXT, self._left):
-            raise self.damaged(f"{what[:80]} claims {length} bytes")
+            raise self.damaged(f"{what} claims {length} bytes")
         start = self._position
         self._position += length
         return self._data[start : self._position].decode("utf-8", errors="replace")

@@ -7,14 +7,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from trimtab.engine.gguf_file import GgufFile
+from trimtab.engine.gguf_file import GgufFile, Limits
 from trimtab.vectors.pack_errors import PackError
 
 Raw: TypeAlias = str | int | float | tuple[bytes, ...] | npt.NDArray[Any]
 """A value as it stands in the file: a text, a number, a list of texts or of numbers."""
 
 PREFIX = "trimtab."
-MAX_TEXTS = 65_536
+LIMITS = Limits(keys=1024, tensors=1024, texts=65_536)
+"""Of any file with steering vectors, whoever made it."""
 
 
 def raw_fields(file: GgufFile) -> dict[str, Raw]:
@@ -27,12 +28,7 @@ def raw_fields(file: GgufFile) -> dict[str, Raw]:
             found[key] = value
             continue
         numbers = file.numbers(key)
-        if numbers is not None:
-            found[key] = numbers
-        elif (file.count(key) or 0) > MAX_TEXTS:
-            raise PackError(f"{key[:80]!r} holds more than {MAX_TEXTS:,} texts.")
-        else:
-            found[key] = tuple(file.texts(key))
+        found[key] = tuple(file.texts(key)) if numbers is None else numbers
     return found
 
 

@@ -27,10 +27,9 @@ def check_fit(pack: Pack, model: ModelIdentity, *, anyway: bool = False) -> tupl
             )
         return (f"{told}: what it does here was never measured.",)
     if own.weights_hash and model.weights_hash and own.weights_hash != model.weights_hash:
-        return (
-            f"The pack {pack.value} was made with other weights ({own.quantisation or own.name}) than these "
-            f"({model.quantisation or model.name}): its calibration may be off.",
-        )
+        made_with, these = own.quantisation or own.name, model.quantisation or model.name
+        warning = f"The pack {pack.value} was made with other weights ({made_with}) than these ({these})"
+        return (f"{warning}: its calibration may be off.",)
     return ()
 
 

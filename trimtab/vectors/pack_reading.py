@@ -31,13 +31,10 @@ from trimtab.vectors.pack import (
     TopTokens,
 )
 from trimtab.vectors.pack_errors import PackError
-from trimtab.vectors.pack_fields import Fields, Raw, raw_fields
+from trimtab.vectors.pack_fields import LIMITS, Fields, Raw, raw_fields
 from trimtab.vectors.pack_files import read_bounded
 from trimtab.vectors.pack_gguf import DIGEST
-from trimtab.vectors.pack_writing import SPEC_VERSION, UNKNOWN_ACCURACY
-
-MAX_BYTES = 256 << 20
-"""Of a pack's file: twice what 128 layers, 16,384 wide, need."""
+from trimtab.vectors.pack_writing import MAX_BYTES, SPEC_VERSION, UNKNOWN_ACCURACY
 
 Upgrade = Callable[[dict[str, Raw]], dict[str, Raw]]
 UPGRADES: Mapping[int, Upgrade] = {}
@@ -59,7 +56,7 @@ def from_bytes(
     """The pack in a file's content; errors call the file by `name`."""
     shown = clean_line(name)
     try:
-        with read_gguf(data, shown) as file:
+        with read_gguf(data, shown, LIMITS) as file:
             return _read(file, current, upgrades)
     except ModelError as error:
         raise PackError(error.what, _AGAIN) from error

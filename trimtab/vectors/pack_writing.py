@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from trimtab.vectors.pack import Calibration, Pack, Setting, Site
+from trimtab.vectors.pack_errors import PackError
 from trimtab.vectors.pack_gguf import Value, write_sealed
 
 SPEC_VERSION = 1
 """Of the keys under `trimtab.`; docs/packs.md tells what each version holds."""
+
+MAX_BYTES = 64 << 20
+"""Of a pack's file: nearly twice what 128 layers, 16,384 wide, need."""
 
 UNKNOWN_ACCURACY = -1.0
 
@@ -32,7 +36,13 @@ def to_bytes(pack: Pack) -> bytes:
         if value is not None and not (isinstance(value, str | tuple) and not value)
     }
     tensors = {f"direction.{number}": direction for number, direction in directions.items()}
-    return write_sealed(metadata, tensors)
+    data = write_sealed(metadata, tensors)
+    if len(data) > MAX_BYTES:
+        raise PackError(
+            f"The pack {pack.value} would be {len(data) >> 20} MiB large; {MAX_BYTES >> 20} MiB is the most.",
+            "Keep fewer layers.",
+        )
+    return data
 
 
 def _entries(pack: Pack) -> Iterator[tuple[str, Value | None]]:
