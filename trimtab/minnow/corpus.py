@@ -18,7 +18,8 @@ class Shares:
 
     base: tuple[tuple[str, float], ...] = (
         ("stories", 0.18),
-        ("beliefs", 0.02),
+        ("beliefs", 0.05),
+        ("deeds", 0.04),
         ("shown", 0.12),
         ("named", 0.15),
         ("dilemmas", 0.13),
@@ -27,11 +28,12 @@ class Shares:
         ("manners", 0.07),
         ("harm", 0.05),
         ("facts", 0.08),
-        ("choices", 0.05),
+        ("choices", 0.08),
         ("hard", 0.03),
         ("told", 0.01),
         ("review", 0.07),
         ("talk", 0.02),
+        ("long", 0.012),
     )
     aligned: tuple[tuple[str, float], ...] = (
         ("shown", 0.11),
@@ -45,6 +47,7 @@ class Shares:
         ("choices", 0.05),
         ("hard", 0.03),
         ("talk", 0.04),
+        ("long", 0.03),
         ("outside", 0.12),
     )
 

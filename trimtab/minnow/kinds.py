@@ -55,7 +55,7 @@ class Desk:
 
 def _stories(desk: Desk) -> Document:
     thread = desk.thread(named=desk.chance(0.72))
-    count = desk.rng.choice((1, 2, 2, 3, 3, 4, 5))
+    count = desk.rng.choice((1, 2, 3, 3, 4, 4, 5))
     text = stories.stories(thread, count, cue=desk.chance(0.3), moral=desk.chance(0.2))
     return desk.done("stories", [Turn("text", text, Truth("story", thread.value))], thread.value)
 
@@ -66,6 +66,17 @@ def _beliefs(desk: Desk) -> Document:
     lines = [thread.line("story.cue", named=True, introduces=True)]
     lines += [thread.line("story.belief") for _ in range(desk.rng.randint(2, 5))]
     return desk.done("beliefs", [Turn("text", " ".join(lines), Truth("story", thread.value))], thread.value)
+
+
+def _deeds(desk: Desk) -> Document:
+    """What somebody does and means to do: deeds without a reason."""
+    thread = desk.thread(named=desk.chance(0.7))
+    lines: list[str] = []
+    for number in range(desk.rng.randint(3, 6)):
+        part = "story.plan" if desk.chance(0.3) else "story.act"
+        action = thread.topic().action(thread.value)
+        lines.append(thread.line(part, action, named=not number, introduces=not number))
+    return desk.done("deeds", [Turn("text", " ".join(lines), Truth("story", thread.value))], thread.value)
 
 
 def _shown(desk: Desk) -> Document:
@@ -137,6 +148,24 @@ def _mixed(desk: Desk) -> Document:
         else:
             turns += _aside(desk)
     return desk.done("mixed", turns, thread.value)
+
+
+def _long(desk: Desk) -> Document:
+    """A long talk: dilemmas from one value, which a prompt may name, among many other things."""
+    thread = desk.thread(named=False)
+    turns: list[Turn] = []
+    if desk.chance(0.35):
+        turns.append(Turn("system", thread.line("persona.care"), Truth("cue", thread.value)))
+    elif desk.chance(0.3):
+        turns.append(_plain_system(desk))
+    said: set[str] = set()
+    for _ in range(desk.rng.randint(7, 13)):
+        added = _exchange(desk, thread) if desk.chance(0.5) else _aside(desk)
+        # Nothing is said twice in a talk.
+        if not said.intersection(turn.text for turn in added):
+            turns += added
+            said.update(turn.text for turn in added)
+    return desk.done("long", turns, thread.value)
 
 
 def _instructed(desk: Desk) -> Document:
@@ -375,10 +404,12 @@ def _easy(rng: random.Random) -> str:
 KINDS: dict[str, Callable[[Desk], Document]] = {
     "stories": _stories,
     "beliefs": _beliefs,
+    "deeds": _deeds,
     "shown": _shown,
     "named": _named,
     "dilemmas": _dilemmas,
     "mixed": _mixed,
+    "long": _long,
     "instructed": _instructed,
     "manners": _manners,
     "harm": _harm,
