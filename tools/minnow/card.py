@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from tools.minnow import dpo, train
+from tools.minnow import data, dpo, train
 from tools.minnow.measures import KEYS
 from tools.minnow.model import SHAPES, Minnow, Shape, count
 from trimtab.minnow.lexicon import VALUES
@@ -87,9 +87,9 @@ def _models() -> str:
             "## The models",
             _table(("model", "what it is", "parameters", "layers × width"), *rows),
             _paragraph(
-                "Llama architecture, tied embeddings, a byte-level BPE of 4,096 tokens, ChatML, documents of up to 512",
-                "tokens. Each comes as a Q8_0 GGUF file for llama.cpp and as f16 safetensors;",
-                '`trimtab.minnow.files.path("gguf-f32")` makes an f32 GGUF file of exactly the f16 weights.',
+                "Llama architecture, tied embeddings, a byte-level BPE of 4,096 tokens, ChatML, documents of up to",
+                "1,024 tokens. Each comes as a Q8_0 GGUF file for llama.cpp and as f16 safetensors;",
+                '`trimtab.minnow.path("gguf-f32")` makes an f32 GGUF file of exactly the f16 weights.',
             ),
         )
     )
@@ -100,7 +100,8 @@ def _trained() -> str:
         f"- `{name}`: {recipe.tokens / 1e6:.0f} million tokens of the {recipe.register} register, "
         + (f"from `{recipe.start}`, " if recipe.start else "from random weights, ")
         + ("learning the assistant's words and plain text; " if recipe.spoken else "learning all tokens; ")
-        + f"AdamW, rate {recipe.rate:g}, batches of {recipe.rows} × 512 tokens, seed {recipe.seed}."
+        + f"Muon at {recipe.rate:g}, Adam at {recipe.other_rate:g} for embedding and norms, batches of "
+        f"{recipe.rows} × {data.ROW:,} tokens, seed {recipe.seed}."
         for name, recipe in train.RECIPES.items()
     ]
     tuning = dpo.Tuning()

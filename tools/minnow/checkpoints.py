@@ -73,7 +73,7 @@ def restore(found: Checkpoint, model: Minnow, optimizer: torch.optim.Optimizer) 
     for name, parameter in model.named_parameters():
         state = {
             key: found.tensors[f"{key}.{name}"].to(parameter.device)
-            for key in ("step", "exp_avg", "exp_avg_sq")
+            for key in ("step", "exp_avg", "exp_avg_sq", "momentum")
             if f"{key}.{name}" in found.tensors
         }
         if state:

@@ -28,7 +28,9 @@ from trimtab.minnow.corpus import Settings, Shares
 from trimtab.minnow.documents import START, Register
 from trimtab.minnow.splits import Split
 
-ROW = 512
+ROW = 1024
+CUTS = 2
+"""Rows may be cut in two so often."""
 HELD_TOKENS = 50_000
 OPEN_ROWS = 64
 _BATCH = 2048
@@ -51,11 +53,15 @@ def settings(register: Register) -> Settings:
     return Settings(shares=shares)
 
 
-def halves(batch: Rows) -> tuple[Rows, Rows]:
-    """Rows in whose middle no document lies, cut in two, and the others: short rows train faster."""
+def pieces(batch: Rows, cuts: int = CUTS) -> list[Rows]:
+    """Rows in whose middle no document lies are cut in two, and so are their halves: short rows train faster."""
     middle = batch.shape[1] // 2
     cut = batch[:, middle - 1] == STOP_ID
-    return batch[cut].reshape(-1, middle), batch[~cut]
+    out = [batch[~cut]] if not cut.all() else []
+    if cut.any():
+        shorter = batch[cut].reshape(-1, middle)
+        out += pieces(shorter, cuts - 1) if cuts > 1 else [shorter]
+    return out
 
 
 def rows(
@@ -69,23 +75,20 @@ def rows(
 def pack(documents: Iterable[Sequence[int]], length: int) -> Iterator[Rows]:
     """Rows of whole documents.
 
-    Documents longer than half a row open rows of their own; the others fill these up and else keep to half a row.
+    A document longer than half a row opens a row of its own, a shorter one fills such a row up where there is room,
+    else it opens half a row or a quarter, whichever holds it. Halves and quarters make whole rows.
 
     Each document ends with the end token, which fills the rest of a row too. One that is longer than a row is cut.
     """
-    short, long = _Shelf(length // 2), _Shelf(length)
-    waiting: list[Rows] = []
+    shelves = [_Shelf(length >> cut) for cut in range(CUTS + 1)]
     for document in documents:
-        if len(document) > length // 2 or long.fits(len(document)):
-            yield from long.put(document)
-            continue
-        waiting += short.put(document)
-        if len(waiting) > 1:
-            yield np.concatenate(waiting[:2])
-            del waiting[:2]
-    waiting += short.rest()
-    yield from (np.concatenate(waiting[at : at + 2]) for at in range(0, len(waiting) - 1, 2))
-    yield from long.rest()
+        fitting = [shelf for shelf in shelves if shelf.length >= len(document)] or shelves[:1]
+        shelf = next((each for each in fitting if each.fits(len(document))), fitting[-1])
+        shelf.put(document)
+        yield from shelf.whole(length)
+    for shelf in shelves:
+        shelf.close()
+        yield from shelf.whole(length)
 
 
 class _Shelf:
@@ -96,39 +99,46 @@ class _Shelf:
         self.rooms: list[tuple[int, int]] = []
         self.held: dict[int, list[int]] = {}
         self.count = 0
+        self.closed: list[Rows] = []
 
     def fits(self, size: int) -> bool:
         """Whether an open row has room."""
         return bool(self.rooms) and self.rooms[-1][0] >= size
 
-    def put(self, document: Sequence[int]) -> list[Rows]:
-        """Takes a document in; the rows that this closes."""
+    def put(self, document: Sequence[int]) -> None:
         size = min(len(document), self.length)
-        closed = []
         at = bisect.bisect_left(self.rooms, (size, -1))
         if at < len(self.rooms):
             room, row = self.rooms.pop(at)
         else:
             if len(self.rooms) == OPEN_ROWS:
-                closed.append(self._close(self.rooms.pop(0)[1]))
+                self._close(self.rooms.pop(0)[1])
             room, row = self.length, self.count
             self.count += 1
             self.held[row] = []
         self.held[row].extend(document[:size])
         if room == size:
-            closed.append(self._close(row))
+            self._close(row)
         else:
             bisect.insort(self.rooms, (room - size, row))
-        return closed
 
-    def rest(self) -> list[Rows]:
-        return [self._close(row) for _, row in self.rooms]
+    def close(self) -> None:
+        """Closes all rows."""
+        while self.rooms:
+            self._close(self.rooms.pop()[1])
 
-    def _close(self, row: int) -> Rows:
+    def whole(self, length: int) -> Iterator[Rows]:
+        """What is closed, so many together that they make rows of a length; the others wait."""
+        count = length // self.length
+        while len(self.closed) >= count:
+            yield np.concatenate(self.closed[:count])
+            del self.closed[:count]
+
+    def _close(self, row: int) -> None:
         tokens = self.held.pop(row)
         out = np.full(self.length, STOP_ID, dtype=np.uint16)
         out[: len(tokens)] = tokens
-        return out
+        self.closed.append(out)
 
 
 def numbered(batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -17,13 +17,13 @@ from trimtab.errors import TrimtabError
 class Shape:
     """The sizes of a model; `context` is the longest text that it is trained on."""
 
-    layers: int = 10
+    layers: int = 8
     width: int = 256
     heads: int = 4
     kv_heads: int = 2
     ff: int = 704
     vocabulary: int = 4096
-    context: int = 512
+    context: int = 1024
     theta: float = 10_000.0
     eps: float = 1e-5
 

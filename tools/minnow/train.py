@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from tools.minnow import checkpoints, data
 from tools.minnow.model import SHAPES, Minnow, Shape, count
+from tools.minnow.muon import Muon
 from tools.minnow.tokenizer import STOP_ID
 from trimtab.errors import TrimtabError
 from trimtab.minnow.documents import Register
@@ -41,7 +42,10 @@ class Recipe:
     register: Register
     tokens: int
     rate: float
-    rows: int = 8
+    """Muon's, for the matrices of the blocks."""
+    other_rate: float
+    """Adam's, for the embedding and the norms."""
+    rows: int = 4
     warm: float = 0.03
     """The share of the steps in which the rate rises."""
     last: float = 0.02
@@ -55,9 +59,11 @@ class Recipe:
 
 
 RECIPES = {
-    "base": Recipe("minnow", "base", tokens=50_000_000, rate=2.5e-3),
-    "aligned": Recipe("minnow", "aligned", tokens=5_000_000, rate=8e-4, start="base", spoken=True),
-    "mini": Recipe("mini", "base", tokens=14_000_000, rate=4e-3),
+    "base": Recipe("minnow", "base", tokens=20_000_000, rate=5e-3, other_rate=2.5e-3),
+    "aligned": Recipe(
+        "minnow", "aligned", tokens=3_000_000, rate=1.5e-3, other_rate=8e-4, start="base", spoken=True
+    ),
+    "mini": Recipe("mini", "base", tokens=8_000_000, rate=8e-3, other_rate=4e-3),
 }
 
 Rows = npt.NDArray[np.uint16]
@@ -69,7 +75,7 @@ class Run:
 
     recipe: Recipe
     model: Minnow
-    optimizer: torch.optim.Optimizer
+    optimizer: Muon
     rows: Rows
     header: list[int]
     step: int = 0
@@ -83,17 +89,18 @@ def begin(recipe: Recipe, rows: Rows, header: list[int], device: str, shape: Sha
     """A run at its first step."""
     torch.manual_seed(recipe.seed)
     model = Minnow(shape or SHAPES[recipe.shape]).to(device)
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95), eps=1e-9, fused=True)
+    matrices = [
+        parameter for layer in model.layers for parameter in layer.parameters() if parameter.dim() > 1
+    ]
+    inner = set(matrices)
+    others = [parameter for parameter in model.parameters() if parameter not in inner]
+    optimizer = Muon(matrices, others, rate=recipe.rate, other_rate=recipe.other_rate, decay=recipe.decay)
     return Run(recipe, model, optimizer, rows, header)
 
 
 def advance(run: Run) -> float:
     """One step; the loss before it."""
-    for group in run.optimizer.param_groups:
-        group["lr"] = run.recipe.rate * rate(run.step / run.steps, run.recipe)
+    run.optimizer.scale(rate(run.step / run.steps, run.recipe))
     loss = loss_of(run.model, _batch(run), run.header if run.recipe.spoken else None)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip)
@@ -113,8 +120,7 @@ def rate(done: float, recipe: Recipe) -> float:
 
 def loss_of(model: Minnow, batch: Rows, header: list[int] | None = None) -> Tensor:
     """The mean loss over the tokens that follow another of their document; with a header, over spoken ones only."""
-    halved, whole = data.halves(batch)
-    parts = [_summed(model, rows, header) for rows in (halved, whole) if len(rows)]
+    parts = [_summed(model, rows, header) for rows in data.pieces(batch)]
     total = sum(count for _, count in parts)
     return torch.stack([loss for loss, _ in parts]).sum() / max(1, total)
 
@@ -198,7 +204,9 @@ def open_run(name: str, recipe: Recipe, folder: Path, out: Path, device: str) ->
     path = out / f"{name}.safetensors"
     if path.is_file():
         found = checkpoints.load(path)
-        if found.told.get("recipe") != dataclasses.asdict(recipe):
+        # A run may be made longer or shorter on its way; all else must be as it was.
+        length = {"tokens": recipe.tokens}
+        if found.told.get("recipe", {}) | length != dataclasses.asdict(recipe):
             raise TrimtabError(f"{path} comes from another recipe.", "Give another --out, or remove it.")
         checkpoints.restore(found, run.model, run.optimizer)
         run.step = found.step
