@@ -1,4 +1,4 @@
-"""What can be wrong with a recipe, so that its writer can mend it."""
+"""What can be wrong with a recipe, so that its writer can mend it, and with building a pack from one."""
 
 from __future__ import annotations
 
@@ -31,3 +31,7 @@ class RecipeError(TrimtabError):
         more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
         where = f"{name}, {first.where}" if first.where else name
         return cls(f"{where}: {first.what}{more}", first.mend, faults)
+
+
+class BuildError(TrimtabError):
+    """A pack that cannot be built: the model, the recipe or the disk does not allow it."""
