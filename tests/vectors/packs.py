@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -170,7 +170,7 @@ def _writable(value: Raw) -> Value:
 
 
 def foreign_gguf(
-    metadata: Mapping[str, tuple[int, Any]], tensors: list[tuple[str, tuple[int, ...], int, bytes]]
+    metadata: Mapping[str, tuple[int, Any]], tensors: Sequence[tuple[str, tuple[int, ...], int, bytes]]
 ) -> bytes:
     """A GGUF file of any kind: metadata by (type, value), tensors by name, shape, type and data."""
     scalars = {0: "<B", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 12: "<d"}

@@ -70,6 +70,11 @@ def identity_of(info: ModelInfo, weights_hash: str = "") -> ModelIdentity:
     )
 
 
+def same_architecture(one: str, other: str) -> bool:
+    """Whether two names, from whatever library, are those of one architecture."""
+    return _plain(one) == _plain(other)
+
+
 def _plain(architecture: str) -> str:
     """One spelling: `qwen2_moe` is `qwen2moe`, `gemma3_text` is `gemma3`, `mistral` is `llama`."""
     plain = re.sub(r"[^a-z0-9]", "", architecture.lower()).removesuffix("text")
