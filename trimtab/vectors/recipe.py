@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -81,7 +81,7 @@ Word: TypeAlias = Annotated[
 ]
 Scene: TypeAlias = Annotated[str, _text("The part of life that these questions are from.", longest=60)]
 Questions: TypeAlias = Annotated[tuple[Question, ...], Meta(max_length=5000)]
-ByScene: TypeAlias = Annotated[dict[Scene, Questions], Meta(max_length=200)]
+ByScene: TypeAlias = Annotated[Mapping[Scene, Questions], Meta(max_length=200)]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -72,7 +72,7 @@ def read_text(text: str, name: str, kind: type[Part]) -> Part:
     reader = _Reader(found)
     value = reader.value(table, inspect.type_info(kind), ())
     if reader.faults:
-        raise RecipeError.of(name, reader.faults)
+        raise RecipeError.of(name, reader.in_order())
     assert isinstance(value, kind)
     return value
 
@@ -94,7 +94,11 @@ class _Reader:
 
     def __init__(self, found: Places) -> None:
         self._places = found
-        self.faults: list[Fault] = []
+        self.faults: list[tuple[int, Fault]] = []
+
+    def in_order(self) -> list[Fault]:
+        """The faults from the top of the file down."""
+        return [fault for _, fault in sorted(self.faults, key=lambda each: each[0])]
 
     def value(self, value: Any, kind: inspect.Type, entry: Entry, extra: dict[str, Any] | None = None) -> Any:
         """The value as its type wants it; what is wrong becomes a fault."""
@@ -115,7 +119,8 @@ class _Reader:
 
     def _fault(self, entry: Entry, what: str, mend: str = "") -> None:
         if len(self.faults) < MAX_FAULTS:
-            self.faults.append(Fault(describe(entry, self._places), what, mend))
+            line = self._places.line(entry) or 0
+            self.faults.append((line, Fault(describe(entry, self._places), what, mend)))
 
     def _table(self, value: Any, kind: inspect.StructType, entry: Entry) -> Any:
         if not isinstance(value, dict):
