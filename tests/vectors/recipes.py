@@ -1,23 +1,81 @@
-"""Recipes for tests: a sound one to break in one place at a time, and its TOML."""
+"""A recipe for tests: small and sound, to be broken in one place at a time."""
 
 from __future__ import annotations
 
 import msgspec
 
-from trimtab.vectors.recipe import Anchors, Lists, Pair, Recipe, Unrelated
+from trimtab.vectors.recipe import Anchors, Form, Lists, Pair, Person, Recipe, Unrelated
 
-SCENES = (
-    ("the shed", "tools", "at dusk", "neighbour"), ("the boat", "ropes", "in harbour", "sailor"),
-    ("our cellar", "apples", "before frost", "gardener"), ("the chapel", "candles", "after mass", "priest"),
-    ("a tent", "boots", "by the river", "scout"), ("the bakery", "ovens", "past midnight", "baker"),
-    ("my office", "folders", "on Fridays", "clerk"), ("the stable", "saddles", "during storms", "rider"),
-    ("their garage", "bicycles", "through winter", "mechanic"), ("the library", "atlases", "over lunch", "student"),
-    ("his studio", "canvases", "until spring", "painter"), ("the school", "chalk", "between lessons", "teacher"),
-)  # fmt: skip
+KINDS: tuple[tuple[Person, Form], ...] = (
+    ("first", "statement"),
+    ("first", "question"),
+    ("third", "statement"),
+    ("third", "question"),
+)
+SIDES = (
+    (
+        (
+            "I test the ladder twice before we pick the cherries.",
+            "I climb the ladder quickly before we pick the cherries.",
+        ),
+        (
+            "My bicycle stands chained to the lamp post while I shop.",
+            "My bicycle leans freely on the lamp post while I shop.",
+        ),
+        (
+            "We count the children at every stop of the tour.",
+            "We let the children roam at every stop of the tour.",
+        ),
+    ),
+    (
+        (
+            "Shall I boil the river water before our group drinks it?",
+            "Shall I cool the river water before our group drinks it?",
+        ),
+        (
+            "Could we insure the piano before the movers carry it?",
+            "Could we play the piano before the movers carry it?",
+        ),
+        (
+            "May I copy my thesis to a second disk tonight?",
+            "May I show my thesis to a second friend tonight?",
+        ),
+    ),
+    (
+        (
+            "The captain studied the weather charts for an hour.",
+            "The captain studied the harbour bars for an hour.",
+        ),
+        (
+            "Olga wears a helmet on the slope above the village.",
+            "Olga wears a ribbon on the slope above the village.",
+        ),
+        ("The baker labels all jars of nuts for the fair.", "The baker mixes all jars of nuts for the fair."),
+    ),
+    (
+        (
+            "Did Mateo lock the medicine away when his niece came?",
+            "Did Mateo set the medicine out when his niece came?",
+        ),
+        (
+            "Would the electrician switch off the current first?",
+            "Would the electrician trust his feeling for current first?",
+        ),
+        (
+            "Has Lin read the contract to its end by now?",
+            "Has Lin shared the contract with her friends by now?",
+        ),
+    ),
+)
 
 
-def sound(pairs: int = 12) -> Recipe:
-    """A recipe in which no check finds a fault, made of scenes that share few words."""
+def sound() -> Recipe:
+    """Twelve pairs of four kinds and a few questions, in which no check finds a problem."""
+    pairs = [
+        Pair(positive=positive, negative=negative, person=person, form=form)
+        for row in zip(*SIDES, strict=True)
+        for (person, form), (positive, negative) in zip(KINDS, row, strict=True)
+    ]
     return Recipe(
         id="care",
         name="Care",
@@ -26,65 +84,36 @@ def sound(pairs: int = 12) -> Recipe:
         anchors=Anchors(
             positive=("careful", "safe", "secure", "cautious"), negative=("risky", "wild", "daring", "loose")
         ),
-        pairs=tuple(_pair(number) for number in range(pairs)),
-        questions=Lists(validation=_questions("borrow", "lend"), test=_questions("sell", "rent")),
+        pairs=tuple(pairs),
+        questions=Lists(
+            validation={
+                "travel": ("Is it fine to hitch a ride through the desert with a stranger?",),
+                "money": ("Would you put half of your savings into your cousin's brewery?",),
+            },
+            test={
+                "travel": ("Should my grandmother fly alone with just one working kidney?",),
+                "money": ("My bank offers to lend me twice what the flat costs. Do I accept?",),
+            },
+        ),
         unrelated=Unrelated(validation={"facts": ("What is the capital of Peru?",)}),
     )
 
 
-def with_pair(number: int, recipe: Recipe | None = None, **changes: object) -> Recipe:
+def with_pair(number: int, **changes: object) -> Recipe:
     """The sound recipe with one pair changed."""
-    recipe = recipe or sound()
+    recipe = sound()
     pairs = list(recipe.pairs)
     pairs[number] = msgspec.structs.replace(pairs[number], **changes)
     return msgspec.structs.replace(recipe, pairs=tuple(pairs))
 
 
-def with_sides(positive: str, negative: str, *, every: int = 1, pairs: int = 12) -> Recipe:
-    """The sound recipe with words put before the end of each side, in every so-manieth pair."""
-    recipe = sound(pairs)
+def with_words(positive: str, negative: str, pairs: int = 12) -> Recipe:
+    """The sound recipe with these words at the beginning of both sides of so many pairs."""
+    recipe = sound()
     changed = [
         msgspec.structs.replace(
-            pair, positive=_before_end(pair.positive, positive), negative=_before_end(pair.negative, negative)
+            pair, positive=f"{positive}{pair.positive}", negative=f"{negative}{pair.negative}"
         )
-        if number % every == 0
-        else pair
-        for number, pair in enumerate(recipe.pairs)
+        for pair in recipe.pairs[:pairs]
     ]
-    return msgspec.structs.replace(recipe, pairs=tuple(changed))
-
-
-def _before_end(text: str, words: str) -> str:
-    return f"{text[:-1]} {words}{text[-1]}" if words else text
-
-
-def _pair(number: int) -> Pair:
-    where, things, when, who = SCENES[number % len(SCENES)]
-    extra = (
-        "" if number < len(SCENES) else f" in town {'abcdefghijklmnopqrstuvwxyz'[number // len(SCENES)] * 3}"
-    )
-    first, asks = number % 2 == 0, number % 4 > 1
-    someone = "I" if first else f"the {who}"
-    verbs = ("lock", "count") if number % 3 else ("guard", "check")
-    stirs = ("open", "lend") if number % 3 else ("share", "toss")
-    sides = []
-    for verb in (verbs, stirs):
-        told = f"{someone} would {verb[0]} {where} and {verb[1]} the {things} {when}{extra}"
-        text = f"{'Did you hear that ' if asks else ''}{told}"
-        sides.append(text[0].upper() + text[1:] + ("?" if asks else "."))
-    return Pair(
-        positive=sides[0],
-        negative=sides[1],
-        person="first" if first else "third",
-        form="question" if asks else "statement",
-    )
-
-
-def _questions(verb: str, other: str) -> dict[str, tuple[str, ...]]:
-    return {
-        f"scene{number % 5}": tuple(
-            f"Should the {who} {verb} {things} {when} or {other} them?"
-            for _, things, when, who in SCENES[number % 5 :: 5]
-        )
-        for number in range(5)
-    }
+    return msgspec.structs.replace(recipe, pairs=(*changed, *recipe.pairs[pairs:]))
