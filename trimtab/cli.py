@@ -33,7 +33,9 @@ class Entry:
 
 
 COMMANDS = (
+    Entry("build", "Build packs from recipes, for one model."),
     Entry("doctor", "Check this installation and say what to do about what is wrong."),
+    Entry("recipe", "Write, check, list and show recipes: the readable sources of values."),
     Entry("worker", "Run an engine for a client at the other end of stdin and stdout."),
 )
 
