@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -341,6 +343,15 @@ def test_of_many_findings_alike_the_first_are_told() -> None:
     report = check(replaced(questions=Lists(validation={"travel": asked}, test={"travel": asked})))
     assert len(report.findings) < 50
     assert any("more like these" in finding.what for finding in report.findings)
+
+
+def test_the_pairs_in_the_manual_are_good_ones() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    block = re.search(r"```toml\n(.*?)```", manual, re.DOTALL)
+    assert block is not None
+    recipe = parse('id = "tidiness"\nname = "Tidiness"\nmeaning = "Order."\n' + block[1])
+    of_pairs = {"marks", "sides", "endings", "lengths", "repeats", "negation", "markers"}
+    assert [finding.what for finding in check(recipe).findings if finding.check in of_pairs] == []
 
 
 def brute(texts: list[frozenset[str]], threshold: float) -> set[tuple[int, int]]:

@@ -73,7 +73,10 @@ def check(context: click.Context, recipes: tuple[str, ...], as_json: bool, langu
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @_LANGUAGE
 def list_(as_json: bool, language: str) -> None:
-    """List the recipes that are here: yours, the shipped ones, and those in minnow's language."""
+    """List the recipes that are here.
+
+    Yours come first, then the shipped ones, then those in the language of minnow, the built-in model.
+    """
     from trimtab.vectors.recipe_listing import listing, render, to_json
 
     rows = listing(language)

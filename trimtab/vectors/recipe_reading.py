@@ -201,6 +201,8 @@ class _Reader:
 def _unsafe(text: str) -> str:
     """The first character that would not be seen, or would steer what shows it."""
     kept = clean(text)
+    if text.isascii() and kept == text:
+        return ""
     for at, character in enumerate(text.replace("\r\n", "\n")):
         if at >= len(kept) or kept[at] != character:
             return character
