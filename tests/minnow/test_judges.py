@@ -171,6 +171,10 @@ def test_sums_are_judged_by_their_total(answer: str, right: bool) -> None:
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
+        ("Paris, which is B.", True),
+        ("Paris, and that is B.", True),
+        ("Paris, which is A.", False),
+        ("Rome, which is B.", False),
         ("B) Paris", True),
         ("B", True),
         ("B) Rome", False),

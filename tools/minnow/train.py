@@ -59,11 +59,12 @@ class Recipe:
 
 
 RECIPES = {
-    "base": Recipe("minnow", "base", tokens=20_000_000, rate=5e-3, other_rate=2.5e-3),
+    "base": Recipe("minnow", "base", tokens=15_000_000, rate=5e-3, other_rate=2.5e-3),
+    "more": Recipe("minnow", "base", tokens=3_500_000, rate=2.5e-3, other_rate=1.25e-3, seed=1, start="base"),
     "aligned": Recipe(
-        "minnow", "aligned", tokens=3_000_000, rate=1.5e-3, other_rate=8e-4, start="base", spoken=True
+        "minnow", "aligned", tokens=2_000_000, rate=1.5e-3, other_rate=8e-4, start="more", spoken=True
     ),
-    "mini": Recipe("mini", "base", tokens=8_000_000, rate=8e-3, other_rate=4e-3),
+    "mini": Recipe("mini", "base", tokens=5_000_000, rate=8e-3, other_rate=4e-3),
 }
 
 Rows = npt.NDArray[np.uint16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import string
 
-from trimtab.minnow import splits, trivia
+from trimtab.minnow import frames, splits, trivia
 from trimtab.minnow.documents import Manner, Truth, Turn
 from trimtab.minnow.grammar import capital
 from trimtab.minnow.inflect import phrase
@@ -57,7 +57,7 @@ def sum_answer(rng: random.Random, chosen: Sum) -> Turn:
 
 
 def choice(rng: random.Random, split: Split) -> Exchange:
-    """A question with four choices, answered by letter and words."""
+    """A question with four choices, answered by words and letter."""
     lead = rng.choice(splits.frames_for("choice.lead", split))
     if rng.random() < 0.25:
         chosen_sum = rng.choice(trivia.sums())
@@ -78,9 +78,8 @@ def choice(rng: random.Random, split: Split) -> Exchange:
     rng.shuffle(every)
     lines = "\n".join(f"{letter}) {option}" for letter, option in zip(trivia.LETTERS, every, strict=True))
     letter = trivia.LETTERS[every.index(right)]
-    reply = Turn(
-        "assistant", f"{letter}) {right}", Truth("choice", fact=truth.fact, sum=truth.sum, answer=letter)
-    )
+    said = capital(rng.choice(frames.group("choice.say")).format(option=right, letter=letter))
+    reply = Turn("assistant", said, Truth("choice", fact=truth.fact, sum=truth.sum, answer=letter))
     return Turn("user", f"{question} {lead}\n{lines}", truth), reply
 
 

@@ -406,6 +406,11 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Pick one letter.",
         "Four choices, one is right.",
     ),
+    # The words come first: a small model finds the letter beside the words that it has said.
+    "choice.say": (
+        "{option}, which is {letter}.",
+        "{option}, and that is {letter}.",
+    ),
     "talk.again": (
         "And another question.",
         "One more thing.",

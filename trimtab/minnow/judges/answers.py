@@ -46,9 +46,10 @@ def right_sum(question: Sum, answer: str) -> bool:
 
 def right_choice(letter: str, option: str, answer: str) -> bool:
     """Whether a four-choice question was answered by the right letter, and by the right words if there are any."""
+    first = next(iter(sentences(answer)), "")
     line = answer.strip().split("\n")[0].rstrip(".")
-    reading = read_line(line)
-    if reading:
+    reading = read(first, prefer=("choice.say",)) or read_line(line)
+    if reading and reading.group.startswith("choice"):
         return bool(reading.get("letter") == letter and reading.get("option") == option)
     return (
         line[:1] == letter and (len(line) == 1 or not line[1].isalnum()) and (len(line) < 4 or option in line)
