@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer
 
 from tools.minnow import generate
@@ -20,6 +19,7 @@ from trimtab.minnow.lexicon import VALUES
 from trimtab.minnow.questions import Question
 from trimtab.minnow.splits import Split
 from trimtab.minnow.stories import pairs
+from trimtab.vectors import probes
 
 Array = npt.NDArray[np.float32]
 
@@ -119,17 +119,19 @@ def _inside(value: str, found: dict[Split, Array]) -> Inside:
     layers = range(found["train"].shape[1])
     scores: dict[Split, list[float]] = {"validation": [], "test": []}
     for layer in layers:
-        probe = LogisticRegression(max_iter=2000).fit(found["train"][:, layer], _labels(found["train"]))
+        seen = found["train"][:, layer].astype(np.float64)
+        probe = probes.fit(probes.gram_of(seen), _labels(found["train"]))
         for split, accuracies in scores.items():
-            accuracies.append(float(probe.score(found[split][:, layer], _labels(found[split]))))
+            logits = probe.logits(found[split][:, layer] @ seen.T)
+            accuracies.append(float(((logits > 0) == _labels(found[split])).mean()))
     differences = (found["train"][::2] - found["train"][1::2]).mean(axis=0)
     directions = differences / np.linalg.norm(differences, axis=1, keepdims=True)
     return Inside(value, tuple(scores["validation"]), tuple(scores["test"]), directions)
 
 
-def _labels(states: Array) -> npt.NDArray[np.int64]:
+def _labels(states: Array) -> npt.NDArray[np.bool_]:
     """Positive and negative take turns."""
-    return (np.arange(len(states)) + 1) % 2
+    return np.arange(len(states)) % 2 == 0
 
 
 def _verdicts(
