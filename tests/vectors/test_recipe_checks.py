@@ -110,7 +110,7 @@ def test_missing_kinds_are_noted() -> None:
     ("number", "changes", "what"),
     [
         (0, {"form": "question"}, "no question mark"),
-        (1, {"form": "statement"}, "has question mark"),
+        (1, {"form": "statement"}, "ends with a question mark"),
         (1, {"person": "third"}, "a side says I"),
         (2, {"person": "first"}, "does not say I"),
     ],
@@ -121,9 +121,11 @@ def test_marks_that_are_not_so(number: int, changes: dict[str, str], what: str) 
     assert what in finding.what
 
 
-def test_a_person_who_is_quoted_may_say_i() -> None:
+def test_what_is_quoted_marks_nothing() -> None:
     said = with_pair(2, positive='The captain said "I have studied the charts for an hour."')
     assert not found(said, "marks")
+    asked = with_pair(2, positive='The captain asked "Why?" and studied the charts for an hour.')
+    assert not found(asked, "marks")
 
 
 def test_two_sides_that_say_the_same() -> None:

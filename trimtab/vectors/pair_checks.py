@@ -80,12 +80,11 @@ def check_marks(sheet: Sheet) -> Iterator[Finding]:
     """What `person` and `form` say should be so."""
     wrong: defaultdict[str, list[int]] = defaultdict(list)
     for number, pair in enumerate(sheet.recipe.pairs):
-        for text in (pair.positive, pair.negative):
-            if pair.form and (pair.form == "question") != ("?" in text):
-                wrong[
-                    f"called a {pair.form}, but a side has {'no ' * (pair.form == 'question')}question mark."
-                ].append(number)
-                break
+        sides = (pair.positive, pair.negative)
+        if pair.form == "question" and not all("?" in text for text in sides):
+            wrong["called a question, but a side has no question mark."].append(number)
+        if pair.form == "statement" and any("?" in _ending(text) for text in sides):
+            wrong["called a statement, but a side ends with a question mark."].append(number)
         if knows(sheet.recipe.language) and pair.person:
             found = _speaks_first(sheet, number, pair)
             if found is not None:
