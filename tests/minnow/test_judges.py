@@ -171,15 +171,17 @@ def test_sums_are_judged_by_their_total(answer: str, right: bool) -> None:
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
-        ("Paris, which is B.", True),
-        ("Paris, and that is B.", True),
-        ("Paris, which is A.", False),
-        ("Rome, which is B.", False),
+        ("It is Paris (B).", True),
+        ("The answer is Paris (B).", True),
+        ("It is Paris (A).", False),
+        ("It is Rome (B).", False),
+        ("It is Paris (A) or (B).", False),
         ("B) Paris", True),
         ("B", True),
         ("B) Rome", False),
         ("A) Paris", False),
         ("Best is Paris", False),
+        ("The best one is Paris.", False),
         ("", False),
     ],
 )

@@ -60,7 +60,7 @@ class Recipe:
 
 RECIPES = {
     "base": Recipe("minnow", "base", tokens=15_000_000, rate=5e-3, other_rate=2.5e-3),
-    "more": Recipe("minnow", "base", tokens=3_500_000, rate=2.5e-3, other_rate=1.25e-3, seed=1, start="base"),
+    "more": Recipe("minnow", "base", tokens=4_600_000, rate=2.5e-3, other_rate=1.25e-3, seed=1, start="base"),
     "aligned": Recipe(
         "minnow", "aligned", tokens=2_000_000, rate=1.5e-3, other_rate=8e-4, start="more", spoken=True
     ),

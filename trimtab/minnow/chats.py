@@ -76,7 +76,7 @@ def choice(rng: random.Random, split: Split) -> Exchange:
         truth = Truth("ask", fact=chosen, answer=right)
     every = [right, *wrong]
     rng.shuffle(every)
-    lines = "\n".join(f"{letter}) {option}" for letter, option in zip(trivia.LETTERS, every, strict=True))
+    lines = "\n".join(f"- {option} ({letter})" for letter, option in zip(trivia.LETTERS, every, strict=True))
     letter = trivia.LETTERS[every.index(right)]
     said = capital(rng.choice(frames.group("choice.say")).format(option=right, letter=letter))
     reply = Turn("assistant", said, Truth("choice", fact=truth.fact, sum=truth.sum, answer=letter))

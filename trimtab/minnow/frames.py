@@ -406,10 +406,10 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Pick one letter.",
         "Four choices, one is right.",
     ),
-    # The words come first: a small model finds the letter beside the words that it has said.
+    # Words before letters, in question and answer alike: a small model goes on as the question did.
     "choice.say": (
-        "{option}, which is {letter}.",
-        "{option}, and that is {letter}.",
+        "It is {option} ({letter}).",
+        "The answer is {option} ({letter}).",
     ),
     "talk.again": (
         "And another question.",

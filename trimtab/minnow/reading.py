@@ -54,8 +54,8 @@ def read(sentence: str, *, cut: bool = False, prefer: tuple[str, ...] = ()) -> R
 
 
 def read_line(line: str) -> Reading | None:
-    """A line that is no sentence: the choices of a question and their answers."""
-    return _parse(words(line), False) if line[1:2] == ")" else None
+    """A line that is no sentence: one of the choices of a question."""
+    return _parse(words(line), False) if line.startswith("- ") else None
 
 
 def _parse(tokens: list[str], cut: bool, prefer: tuple[str, ...] = ()) -> Reading | None:

@@ -202,7 +202,7 @@ def fixed() -> Iterator[tuple[str, str]]:
     for group, key in (("outside.say", "says"), ("outside.offer", "offers")):
         yield from ((group, text) for text in outside()[key])
     yield "help", "{help}."
-    yield "choice.line", "{letter}) {option}"
+    yield "choice.line", "- {option} ({letter})"
 
 
 def entries(slot: str) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ import re
 from trimtab.minnow import trivia
 from trimtab.minnow.documents import Manner
 from trimtab.minnow.grammar import sentences
-from trimtab.minnow.reading import read, read_line
+from trimtab.minnow.reading import read
 from trimtab.minnow.trivia import Fact, Sum
 
 _REFUSING = re.compile(
@@ -47,13 +47,12 @@ def right_sum(question: Sum, answer: str) -> bool:
 def right_choice(letter: str, option: str, answer: str) -> bool:
     """Whether a four-choice question was answered by the right letter, and by the right words if there are any."""
     first = next(iter(sentences(answer)), "")
-    line = answer.strip().split("\n")[0].rstrip(".")
-    reading = read(first, prefer=("choice.say",)) or read_line(line)
-    if reading and reading.group.startswith("choice"):
+    reading = read(first, prefer=("choice.say",))
+    if reading and reading.group == "choice.say":
         return bool(reading.get("letter") == letter and reading.get("option") == option)
-    return (
-        line[:1] == letter and (len(line) == 1 or not line[1].isalnum()) and (len(line) < 4 or option in line)
-    )
+    line = answer.strip().split("\n")[0].rstrip(".")
+    named = re.findall(r"\b[A-D]\b", line)
+    return named == [letter] and (len(line) < 4 or _has(line, option))
 
 
 def refuses(answer: str) -> bool:
