@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from trimtab import locations
 from trimtab.chat import cleaning, index, owners, rows, salvage, writes
-from trimtab.chat.database import Database, running_folder
+from trimtab.chat.database import Database, SetAside, running_folder
 from trimtab.chat.errors import StoreError
 from trimtab.chat.records import (
     Conversation,
@@ -46,27 +46,27 @@ class Store:
         """What the user should hear about how the store was opened."""
         with database.writing() as connection:
             self._owner = owners.Owner(self._folder)
-            self._owner.enter(connection, clock())
+            try:
+                self._owner.enter(connection, clock())
+            except BaseException:
+                self._owner.leave()
+                raise
         self.changed_elsewhere()
 
     @classmethod
     def open(cls, path: Path | None = None, *, clock: Clock = time.time) -> Self:
         """The store at a path: brought up to date, with what a killed Trimtab left behind recovered."""
-        place = path or default_path()
-        database, aside = Database.open(place)
-        notices = []
+        database, aside = Database.open(path or default_path())
         try:
             store = cls(database, clock)
-            if aside is not None:
-                notices.append(salvage.salvage(aside, database))
-            if recovered := store.recover():
-                replies = "reply was" if recovered == 1 else "replies were"
-                notices.append(f"{recovered} unfinished {replies} kept as far as they had been said.")
-            store.purge(clock() - KEPT_DELETED)
         except BaseException:
             database.close()
             raise
-        store.notices = tuple(notices)
+        try:
+            store.notices = tuple(store._tidy(aside))
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @classmethod
@@ -277,6 +277,15 @@ class Store:
             return 0
         with self._database.writing() as connection:
             return sum(writes.stop(connection, owner) for owner in gone)
+
+    def _tidy(self, aside: SetAside | None) -> Iterator[str]:
+        """What is to be done at a start, and what the user should hear about it."""
+        if aside is not None:
+            yield salvage.salvage(aside, self._database)
+        if recovered := self.recover():
+            replies = "reply was" if recovered == 1 else "replies were"
+            yield f"{recovered} unfinished {replies} kept as far as said."
+        self.purge(self._clock() - KEPT_DELETED)
 
     def _add(self, conversation: int, new: Message) -> Message:
         with self._database.writing() as connection:
