@@ -70,9 +70,20 @@ def read_trimpack(path: Path) -> Iterator[tuple[str, Pack]]:
         yield from packs_in(file, path.name)
 
 
+def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The packs' files instead."""
+    with _opened(path) as file:
+        yield from _members(file, clean_line(path.name))
+
+
 def packs_in(file: BinaryIO, name: str) -> Iterator[tuple[str, Pack]]:
-    """The same from an open file."""
+    """The packs of an archive that is open."""
     shown = clean_line(name)
+    for member, content in _members(file, shown):
+        yield member, from_bytes(content, f"{member}.gguf in {shown}")
+
+
+def _members(file: BinaryIO, shown: str) -> Iterator[tuple[str, bytes]]:
     archive = Archive(file, shown, _BOUNDS)
     for listed in _manifest(archive, shown):
         content = archive.read(listed.name)
@@ -80,7 +91,7 @@ def packs_in(file: BinaryIO, name: str) -> Iterator[tuple[str, Pack]]:
             raise PackError(
                 f"{listed.name} in {shown} is not what the manifest says.", "Get the archive again."
             )
-        yield listed.name.removesuffix(".gguf"), from_bytes(content, f"{listed.name} in {shown}")
+        yield listed.name.removesuffix(".gguf"), content
 
 
 def _manifest(archive: Archive, shown: str) -> list[_Listed]:
