@@ -1,0 +1,1 @@
+"""The built-in methods, each a plugin of its own."""
