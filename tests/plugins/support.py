@@ -10,9 +10,9 @@ from trimtab.engine.contract import Done, FloatArray, GenerateRequest, ModelInfo
 from trimtab.engine.generation import MachineEngine
 from trimtab.engine.program import Program
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.desk import Desk, compose
-from trimtab.plugins.dial import Dial
+from trimtab.plugins.line import Line
 from trimtab.plugins.manager import Plugins
+from trimtab.plugins.programs import compose
 
 PROMPT = "The sea was calm and the sailors"
 TOKENS = 12
@@ -68,9 +68,9 @@ def answer(engine: MachineEngine, request: GenerateRequest) -> Reply:
     return _run(engine, request)
 
 
-async def under(engine: MachineEngine, plugins: Plugins, context: MethodContext, *dials: Dial) -> Reply:
-    """What the model says under these dials."""
-    composed = await compose(Desk(dials=dials), plugins, context)
+async def under(engine: MachineEngine, plugins: Plugins, context: MethodContext, *lines: Line) -> Reply:
+    """What the model says under these lines."""
+    composed = await compose(lines, plugins, context)
     return say(engine, composed.program)
 
 

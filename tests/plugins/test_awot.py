@@ -14,23 +14,23 @@ from trimtab.engine.program import EMPTY, Program, Tune
 from trimtab.plugins.anchor_tokens import resolve
 from trimtab.plugins.anchor_words import parse_anchors
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.desk import Composed, Desk, compose
-from trimtab.plugins.dial import Dial
-from trimtab.plugins.errors import AnchorError, DialError
+from trimtab.plugins.errors import AnchorError, LineError
+from trimtab.plugins.line import Line
 from trimtab.plugins.manager import Plugins
 from trimtab.plugins.methods.awot import PAPER, step_for
+from trimtab.plugins.programs import Composed, compose
 from trimtab.vectors.pack import AnchorWords, Pack
 
 SIDES = parse_anchors("+ good:2 home - year another strong")
-ANCHORS = Dial(source=SIDES, level=4.0)
+ANCHORS = Line(source=SIDES, level=4.0)
 
 
-async def composed(plugins: Plugins, context: MethodContext, dial: Dial) -> Composed:
-    return await compose(Desk(dials=(dial,)), plugins, context)
+async def composed(plugins: Plugins, context: MethodContext, line: Line) -> Composed:
+    return await compose((line,), plugins, context)
 
 
-async def tune_of(plugins: Plugins, context: MethodContext, dial: Dial) -> Tune:
-    [tune] = (await composed(plugins, context, dial)).program.interventions
+async def tune_of(plugins: Plugins, context: MethodContext, line: Line) -> Tune:
+    [tune] = (await composed(plugins, context, line)).program.interventions
     assert isinstance(tune, Tune)
     return tune
 
@@ -76,12 +76,12 @@ async def test_the_closed_form_and_sixty_steps_say_the_same(
 async def test_the_paper_takes_its_own_steps_and_is_warned_of(
     plugins: Plugins, context: MethodContext
 ) -> None:
-    dial = replace(ANCHORS, level=1.0, options=PAPER)
+    line = replace(ANCHORS, level=1.0, options=PAPER)
     found = await resolve(SIDES, context)
-    tune = await tune_of(plugins, context, dial)
+    tune = await tune_of(plugins, context, line)
     assert (tune.step, tune.steps, tune.penalty) == (2.0, 60, 0.0)
     assert 120 * found.gain > 8, "else nothing is to be warned of"
-    [note] = (await composed(plugins, context, dial)).notes
+    [note] = (await composed(plugins, context, line)).notes
     assert "text usually falls apart" in note
 
 
@@ -103,10 +103,10 @@ async def test_hold_keeps_phi_at_the_level_and_moves_no_further(
 async def test_before_the_norm_steps_have_a_size_of_their_own(
     plugins: Plugins, context: MethodContext, engine: MachineEngine
 ) -> None:
-    dial = replace(ANCHORS, options={"site": "prenorm"})
-    with pytest.raises(DialError, match="depends on the state"):
-        await composed(plugins, context, dial)
-    stepping = replace(dial, options={"site": "prenorm", "step": 0.1, "steps": 20})
+    line = replace(ANCHORS, options={"site": "prenorm"})
+    with pytest.raises(LineError, match="depends on the state"):
+        await composed(plugins, context, line)
+    stepping = replace(line, options={"site": "prenorm", "step": 0.1, "steps": 20})
     steered = await under(engine, plugins, context, stepping)
     once = await under(engine, plugins, context, replace(stepping, options={**stepping.options, "steps": 1}))
     assert steered.tokens[0].phi["anchors"] > once.tokens[0].phi["anchors"] + 0.05
@@ -115,7 +115,7 @@ async def test_before_the_norm_steps_have_a_size_of_their_own(
 async def test_log_odds_need_a_step_too(
     plugins: Plugins, context: MethodContext, engine: MachineEngine
 ) -> None:
-    with pytest.raises(DialError, match="log-odds"):
+    with pytest.raises(LineError, match="log-odds"):
         await composed(plugins, context, replace(ANCHORS, options={"objective": "logodds"}))
     options = {"objective": "logodds", "step": 0.5, "steps": 40}
     reply = await under(engine, plugins, context, replace(ANCHORS, options=options))
@@ -130,26 +130,26 @@ def test_a_step_is_found_for_every_rise(penalty: float, steps: int) -> None:
 
 
 def test_a_penalty_that_forbids_the_rise_is_named_with_what_it_allows() -> None:
-    with pytest.raises(DialError, match="phi rises by less than 4, and not by 5"):
+    with pytest.raises(LineError, match="phi rises by less than 4, and not by 5"):
         step_for(5.0, 0.8, 60, penalty=0.1)
 
 
 async def test_a_pack_and_a_recipe_bring_words(plugins: Plugins, context: MethodContext, pack: Pack) -> None:
     worded = msgspec.structs.replace(pack, anchors=AnchorWords(positive=("good",), negative=("year",)))
-    ours = await tune_of(plugins, context, Dial(source=worded, method="awot", level=2.0, gate=None))
-    typed = await tune_of(plugins, context, Dial(source=parse_anchors("+ good - year"), level=2.0))
+    ours = await tune_of(plugins, context, Line(source=worded, method="awot", level=2.0, gate=None))
+    typed = await tune_of(plugins, context, Line(source=parse_anchors("+ good - year"), level=2.0))
     assert ours.anchors.positive == typed.anchors.positive
     assert ours.step == typed.step
     wordless = msgspec.structs.replace(pack, anchors=AnchorWords())
     with pytest.raises(AnchorError, match="Security comes without anchor words"):
-        await tune_of(plugins, context, Dial(source=wordless, method="awot"))
+        await tune_of(plugins, context, Line(source=wordless, method="awot"))
 
 
 async def test_two_sets_of_words_tune_one_after_the_other(
     plugins: Plugins, context: MethodContext, engine: MachineEngine
 ) -> None:
-    other = Dial(source=parse_anchors("+ music - wind"), level=2.0)
-    found = await compose(Desk(dials=(ANCHORS, other)), plugins, context)
+    other = Line(source=parse_anchors("+ music - wind"), level=2.0)
+    found = await compose((ANCHORS, other), plugins, context)
     assert [item.label for item in found.program.interventions] == ["anchors", "anchors 2"]
     reply = say(engine, Program(interventions=found.program.interventions))
     assert set(reply.receipt.phi) == {"anchors", "anchors 2"}

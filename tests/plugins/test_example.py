@@ -16,10 +16,10 @@ from trimtab.engine.generation import MachineEngine
 from trimtab.engine.math import target_logit
 from trimtab.engine.program import Preface
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.desk import Desk, compose
-from trimtab.plugins.dial import Dial
 from trimtab.plugins.hooks import Hooks
+from trimtab.plugins.line import Line
 from trimtab.plugins.manager import BUILT_IN, Plugins
+from trimtab.plugins.programs import compose
 from trimtab.vectors.pack import Pack
 
 
@@ -40,8 +40,8 @@ async def test_it_steers_as_it_says(
 ) -> None:
     monkeypatch.syspath_prepend(documented(tmp_path))
     plugins = Plugins.discover()
-    dial = Dial(source=pack, method="duet", level=2.0, gate=None, options={"words": "Mind {value}."})
-    composed = await compose(Desk(dials=(dial,)), plugins, context)
+    line = Line(source=pack, method="duet", level=2.0, gate=None, options={"words": "Mind {value}."})
+    composed = await compose((line,), plugins, context)
     assert composed.notes == ("security is told as well as raised.",)
     *_, preface = composed.program.interventions
     assert isinstance(preface, Preface) and preface.text == "Mind security."

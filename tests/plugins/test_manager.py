@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.packages import lay_out
+from trimtab.plugins.context import MethodContext
 from trimtab.plugins.errors import PluginError
+from trimtab.plugins.line import Line
 from trimtab.plugins.manager import BUILT_IN, Plugins
+from trimtab.plugins.programs import compose
+from trimtab.vectors.recipe_files import find
 
 HOOK = "from trimtab.plugins.hooks import hookimpl\n@hookimpl\n"
 RECIPES = """
@@ -33,6 +37,12 @@ class Other(Ica):
 @hookimpl
 def trimtab_methods():
     return [Other()]
+"""
+LATE = """
+async def steer(self, line, model):
+    raise KeyError("key")
+
+Other.steer = steer
 """
 
 Install = Callable[..., None]
@@ -115,6 +125,15 @@ def test_a_plugin_that_fails_is_skipped_with_the_reason(install: Install, name: 
     assert name not in plugins.loaded
     with pytest.raises(PluginError, match=f"The plugin {name} cannot be used"):
         plugins.load(name)
+
+
+async def test_a_failure_while_steering_is_told_by_the_methods_name(
+    install: Install, context: MethodContext
+) -> None:
+    install("late", METHOD.format(name="late") + LATE)
+    line = Line(source=find("power", "en"), method="late")
+    with pytest.raises(PluginError, match=r"The method late failed with power: KeyError: 'key'\."):
+        await compose((line,), Plugins.discover(), context)
 
 
 def test_a_failed_plugin_is_told_of_when_its_method_is_asked_for(install: Install) -> None:

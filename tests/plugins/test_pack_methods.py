@@ -17,10 +17,10 @@ from trimtab.engine.identity import identify
 from trimtab.engine.math import target_logit
 from trimtab.engine.program import Program, Raise, Shift, Watch
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.desk import Desk, compose
-from trimtab.plugins.dial import Dial, GateLevel
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
+from trimtab.plugins.line import GateLevel, Line
 from trimtab.plugins.manager import Plugins
+from trimtab.plugins.programs import compose
 from trimtab.vectors.pack import Component, Pack, ProbeFit, Site
 
 Says = Callable[..., Awaitable[Reply]]
@@ -43,20 +43,20 @@ def plain(engine: MachineEngine, pack: Pack) -> Reply:
 
 @pytest.fixture
 def desk(plugins: Plugins, context: MethodContext, engine: MachineEngine) -> Says:
-    """Says what the model says under a dial."""
+    """Says what the model says under a line."""
 
-    async def reply(*dials: Dial) -> Reply:
-        return await under(engine, plugins, context, *dials)
+    async def reply(*lines: Line) -> Reply:
+        return await under(engine, plugins, context, *lines)
 
     return reply
 
 
 @pytest.fixture
 def made(plugins: Plugins, context: MethodContext) -> Makes:
-    """The program of dials."""
+    """The program of lines."""
 
-    async def program(*dials: Dial) -> Program:
-        return (await compose(Desk(dials=dials), plugins, context)).program
+    async def program(*lines: Line) -> Program:
+        return (await compose(lines, plugins, context)).program
 
     return program
 
@@ -70,7 +70,7 @@ async def test_the_level_is_the_target_of_the_probe(
 ) -> None:
     target = target_logit(level)
     assert min(plain(engine, pack).logits("security")) < target
-    reply = await desk(Dial(source=pack, level=level, gate=None))
+    reply = await desk(Line(source=pack, level=level, gate=None))
     logits = reply.logits("security")
     assert min(logits) == pytest.approx(target, abs=2e-2)
     assert all(
@@ -83,7 +83,7 @@ async def test_the_level_is_the_target_of_the_probe(
 async def test_below_zero_the_value_is_suppressed(desk: Says, engine: MachineEngine, pack: Pack) -> None:
     target = -target_logit(2.0)
     assert max(plain(engine, pack).logits("security")) > target
-    reply = await desk(Dial(source=pack, level=-2.0, gate=None))
+    reply = await desk(Line(source=pack, level=-2.0, gate=None))
     assert max(reply.logits("security")) == pytest.approx(target, abs=2e-2)
 
 
@@ -92,7 +92,7 @@ async def test_half_the_strength_goes_half_the_way(desk: Says, engine: MachineEn
     target = target_logit(4.0)
     assert before < target
     reply = await desk(
-        Dial(
+        Line(
             source=pack,
             level=4.0,
             strength=0.5,
@@ -107,7 +107,7 @@ async def test_the_shift_is_the_least_that_reaches_the_target(
     desk: Says, engine: MachineEngine, pack: Pack
 ) -> None:
     before = plain(engine, pack).logits("security")[0]
-    reply = await desk(Dial(source=pack, level=3.0, gate=None, options={"layers": "best", "scope": "reply"}))
+    reply = await desk(Line(source=pack, level=3.0, gate=None, options={"layers": "best", "scope": "reply"}))
     distance = (target_logit(3.0) - before) / fit_of(pack).norm
     assert reply.tokens[0].shift == pytest.approx({LAYER: distance}, rel=1e-3)
 
@@ -124,8 +124,8 @@ async def test_several_values_meet_all_their_targets_at_once(
     )
     other = probe_pack(identify(tiny_llama.gguf), value="tradition", layers=layers)
     reply = await desk(
-        Dial(source=pack, level=3.0, gate=None),
-        Dial(source=other, level=2.0, gate=None, options={"layers": "1-2"}),
+        Line(source=pack, level=3.0, gate=None),
+        Line(source=other, level=2.0, gate=None, options={"layers": "1-2"}),
     )
     assert min(reply.logits("security")) > target_logit(3.0) - 2e-2
     assert min(reply.logits("tradition")) > target_logit(2.0) - 2e-2
@@ -133,14 +133,14 @@ async def test_several_values_meet_all_their_targets_at_once(
 
 
 async def test_the_prompt_policy_and_the_cap_are_handed_on(made: Makes, pack: Pack) -> None:
-    program = await made(Dial(source=pack, options={"policy": "prompt", "cap": "2.5", "scope": "all"}))
+    program = await made(Line(source=pack, options={"policy": "prompt", "cap": "2.5", "scope": "all"}))
     raises = [item for item in program.interventions if isinstance(item, Raise)]
     assert [item.layer for item in raises] == [1, 2]
     assert all(item.policy == "prompt" and item.cap == 2.5 for item in raises)
 
 
 async def test_the_prompt_policy_steers(desk: Says, engine: MachineEngine, pack: Pack) -> None:
-    reply = await desk(Dial(source=pack, level=4.0, gate=None, options={"policy": "prompt"}))
+    reply = await desk(Line(source=pack, level=4.0, gate=None, options={"policy": "prompt"}))
     assert reply.logits("security") != pytest.approx(plain(engine, pack).logits("security"), abs=0.1)
     assert reply.receipt.prompt_layers
 
@@ -153,24 +153,24 @@ async def test_the_packs_own_gate_is_used_unless_told_otherwise(made: Makes, pac
     for method in ("conva", "caa", "repe", "vector", "awot", "ica"):
         gates: tuple[tuple[GateLevel, float | None], ...] = (("own", 0.4), (0.9, 0.9), (None, None))
         for gate, threshold in gates:
-            program = await made(Dial(source=pack, method=method, gate=gate))
+            program = await made(Line(source=pack, method=method, gate=gate))
             for item in program.interventions:
                 assert (item.gate and item.gate.threshold) == threshold
 
 
 async def test_a_closed_gate_steers_nothing(desk: Says, engine: MachineEngine, pack: Pack) -> None:
-    reply = await desk(Dial(source=pack, level=5.0, gate=1.0))
+    reply = await desk(Line(source=pack, level=5.0, gate=1.0))
     assert reply.ids == plain(engine, pack).ids
     [gate] = reply.receipt.gates
     assert not gate.open
-    assert (await desk(Dial(source=pack, level=5.0, gate=0.0))).receipt.gates[0].open
+    assert (await desk(Line(source=pack, level=5.0, gate=0.0))).receipt.gates[0].open
 
 
 async def test_a_pack_without_a_gate_says_so(made: Makes, pack: Pack) -> None:
     bare = msgspec.structs.replace(pack, gate=None)
-    assert (await made(Dial(source=bare))).interventions[0].gate is None
-    with pytest.raises(DialError, match=r"has no gate to be set to 0\.5"):
-        await made(Dial(source=bare, gate=0.5))
+    assert (await made(Line(source=bare))).interventions[0].gate is None
+    with pytest.raises(LineError, match=r"has no gate to be set to 0\.5"):
+        await made(Line(source=bare, gate=0.5))
 
 
 # CAA and RepE
@@ -188,7 +188,7 @@ async def test_a_unit_vector_is_added_so_many_mean_activation_shifts_long(
     before = plain(engine, pack).logits("security")[0]
     options = {"layers": "best", "scope": "reply"}
     reply = await desk(
-        Dial(source=pack, method=method, level=level, strength=strength, gate=None, options=options)
+        Line(source=pack, method=method, level=level, strength=strength, gate=None, options=options)
     )
     assert reply.tokens[0].shift == pytest.approx({LAYER: abs(length)}, rel=1e-4)
     fit = fit_of(pack)
@@ -197,7 +197,7 @@ async def test_a_unit_vector_is_added_so_many_mean_activation_shifts_long(
 
 
 async def test_every_good_layer_is_shifted_by_its_own_unit(made: Makes, pack: Pack) -> None:
-    program = await made(Dial(source=pack, method="caa", level=2.0))
+    program = await made(Line(source=pack, method="caa", level=2.0))
     found = {item.layer: item.scale for item in program.interventions if isinstance(item, Shift)}
     assert found == {
         number: 2.0 * layer.mean.length
@@ -207,7 +207,7 @@ async def test_every_good_layer_is_shifted_by_its_own_unit(made: Makes, pack: Pa
 
 
 async def test_the_data_set_the_sign_of_the_component(made: Makes, pack: Pack) -> None:
-    program = await made(Dial(source=signed(pack, {1: -1, 2: 1}), method="repe"))
+    program = await made(Line(source=signed(pack, {1: -1, 2: 1}), method="repe"))
     scales = {item.layer: item.scale for item in program.interventions if isinstance(item, Shift)}
     assert scales[1] < 0 < scales[2]
 
@@ -215,13 +215,13 @@ async def test_the_data_set_the_sign_of_the_component(made: Makes, pack: Pack) -
 async def test_a_component_that_points_nowhere_is_left_out_and_named(
     plugins: Plugins, context: MethodContext, pack: Pack
 ) -> None:
-    dial = Dial(source=signed(pack, {1: 0, 2: 1}), method="repe")
-    composed = await compose(Desk(dials=(dial,)), plugins, context)
+    line = Line(source=signed(pack, {1: 0, 2: 1}), method="repe")
+    composed = await compose((line,), plugins, context)
     assert [item.layer for item in composed.program.interventions if isinstance(item, Shift)] == [2]
     assert composed.notes == ("security: no principal component at layer 1.",)
-    nowhere = Dial(source=signed(pack, {1: 0, 2: 0}), method="repe")
-    with pytest.raises(DialError, match="no principal component that points anywhere"):
-        await compose(Desk(dials=(nowhere,)), plugins, context)
+    nowhere = Line(source=signed(pack, {1: 0, 2: 0}), method="repe")
+    with pytest.raises(LineError, match="no principal component that points anywhere"):
+        await compose((nowhere,), plugins, context)
 
 
 def signed(pack: Pack, signs: dict[int, int]) -> Pack:
@@ -243,8 +243,8 @@ async def test_an_imported_vector_is_scaled_and_its_offset_is_not(
     desk: Says, made: Makes, tiny_llama: TinyModel
 ) -> None:
     pack = imported_pack(identify(tiny_llama.gguf))
-    assert (await made(Dial(source=pack))) == (await made(Dial(source=pack, method="vector")))
-    reply = await desk(Dial(source=pack, level=0.5, options={"scope": "reply"}))
+    assert (await made(Line(source=pack))) == (await made(Line(source=pack, method="vector")))
+    reply = await desk(Line(source=pack, level=0.5, options={"scope": "reply"}))
     one, two = pack.by_layer[1], pack.by_layer[2]
     assert one.added is not None and two.added is not None and two.offset is not None
     expected = {
@@ -255,7 +255,7 @@ async def test_an_imported_vector_is_scaled_and_its_offset_is_not(
 
 
 async def test_of_a_pack_with_probes_it_is_what_llama_cpp_adds(made: Makes, pack: Pack) -> None:
-    program = await made(Dial(source=pack, method="vector"))
+    program = await made(Line(source=pack, method="vector"))
     for item in program.interventions:
         assert isinstance(item, Shift)
         np.testing.assert_allclose(
@@ -266,8 +266,8 @@ async def test_of_a_pack_with_probes_it_is_what_llama_cpp_adds(made: Makes, pack
 async def test_imported_vectors_have_no_level_to_be_lifted_to(made: Makes, tiny_llama: TinyModel) -> None:
     pack = imported_pack(identify(tiny_llama.gguf))
     for method in ("conva", "caa", "repe"):
-        with pytest.raises(DialError, match="vector"):
-            await made(Dial(source=pack, method=method))
+        with pytest.raises(LineError, match="vector"):
+            await made(Line(source=pack, method=method))
 
 
 # Layers
@@ -280,7 +280,7 @@ async def test_imported_vectors_have_no_level_to_be_lifted_to(made: Makes, tiny_
 async def test_layers_are_the_packs_choice_or_the_users(
     made: Makes, pack: Pack, layers: str, expected: list[int]
 ) -> None:
-    program = await made(Dial(source=pack, options={"layers": layers}))
+    program = await made(Line(source=pack, options={"layers": layers}))
     assert [item.layer for item in program.interventions if isinstance(item, Raise)] == expected
 
 
@@ -289,21 +289,21 @@ async def test_layers_are_the_packs_choice_or_the_users(
     [("7", "nothing for layer 7"), ("two", "layers of security are 'two'"), ("", "are ''")],
 )
 async def test_layers_that_are_not_there_are_refused(made: Makes, pack: Pack, layers: str, said: str) -> None:
-    with pytest.raises(DialError, match=said):
-        await made(Dial(source=pack, options={"layers": layers}))
+    with pytest.raises(LineError, match=said):
+        await made(Line(source=pack, options={"layers": layers}))
 
 
 async def test_a_pack_is_applied_at_its_site(made: Makes, pack: Pack) -> None:
     early = msgspec.structs.replace(pack, applied_at=Site(kind="input"))
-    program = await made(Dial(source=early))
+    program = await made(Line(source=early))
     assert [item.layer for item in program.interventions if isinstance(item, Raise)] == [0, 1]
-    with pytest.raises(DialError, match="before block 0"):
-        await made(Dial(source=early, options={"layers": "0"}))
+    with pytest.raises(LineError, match="before block 0"):
+        await made(Line(source=early, options={"layers": "0"}))
 
 
 async def test_a_pack_of_another_width_is_refused(made: Makes) -> None:
     with pytest.raises(Exception, match="8 wide"):
-        await made(Dial(source=probe_pack()))
+        await made(Line(source=probe_pack()))
 
 
 @pytest.mark.parametrize(
@@ -318,8 +318,8 @@ async def test_a_pack_of_another_width_is_refused(made: Makes) -> None:
 async def test_options_that_cannot_be_are_refused_with_those_that_can(
     made: Makes, pack: Pack, options: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(DialError, match=said) as caught:
-        await made(Dial(source=pack, options=options))
+    with pytest.raises(LineError, match=said) as caught:
+        await made(Line(source=pack, options=options))
     assert "layers, scope, policy, cap" in caught.value.hint
 
 
@@ -334,5 +334,5 @@ async def test_options_that_cannot_be_are_refused_with_those_that_can(
     ],
 )
 def test_sliders_have_bounds(pack: Pack, fields: dict[str, object], said: str) -> None:
-    with pytest.raises(DialError, match=said):
-        Dial(source=pack, **fields)  # type: ignore[arg-type]
+    with pytest.raises(LineError, match=said):
+        Line(source=pack, **fields)  # type: ignore[arg-type]

@@ -13,11 +13,11 @@ from trimtab.engine.contract import GenerateRequest, Message, Sampling
 from trimtab.engine.generation import MachineEngine
 from trimtab.engine.program import EMPTY, Adapter, Preface
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.desk import Desk, compose
-from trimtab.plugins.dial import Dial, Text
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
+from trimtab.plugins.line import Line, Text
 from trimtab.plugins.manager import Plugins
 from trimtab.plugins.methods.ica import ica_text
+from trimtab.plugins.programs import compose
 from trimtab.vectors.pack import Pack
 from trimtab.vectors.recipe_files import find
 
@@ -25,8 +25,8 @@ QUESTION = "Should Sarah spend her bonus or save it?"
 GREEDY = Sampling(temperature=0, max_tokens=8)
 
 
-async def preface_of(plugins: Plugins, context: MethodContext, dial: Dial) -> Preface:
-    [preface] = (await compose(Desk(dials=(dial,)), plugins, context)).program.interventions
+async def preface_of(plugins: Plugins, context: MethodContext, line: Line) -> Preface:
+    [preface] = (await compose((line,), plugins, context)).program.interventions
     assert isinstance(preface, Preface)
     return preface
 
@@ -49,8 +49,8 @@ def test_a_level_below_zero_is_a_low_one() -> None:
 async def test_ica_stands_in_the_users_turn(
     plugins: Plugins, context: MethodContext, engine: MachineEngine, pack: Pack
 ) -> None:
-    dial = Dial(source=pack, method="ica", gate=None)
-    composed = await compose(Desk(dials=(dial,)), plugins, context, watch=False)
+    line = Line(source=pack, method="ica", gate=None)
+    composed = await compose((line,), plugins, context, watch=False)
     text = ica_text(pack.name, pack.meaning)
     asked = GenerateRequest(
         messages=(Message(role="user", content=QUESTION),), program=composed.program, sampling=GREEDY
@@ -63,7 +63,7 @@ async def test_ica_stands_in_the_users_turn(
 
 async def test_ica_needs_no_pack(plugins: Plugins, context: MethodContext) -> None:
     recipe = find("hedonism", "en")
-    preface = await preface_of(plugins, context, Dial(source=recipe))
+    preface = await preface_of(plugins, context, Line(source=recipe))
     assert preface.text == ica_text(recipe.name, recipe.meaning)
     assert preface.place == "user"
 
@@ -72,18 +72,18 @@ async def test_a_value_without_a_meaning_has_no_words(
     plugins: Plugins, context: MethodContext, pack: Pack
 ) -> None:
     silent = msgspec.structs.replace(pack, meaning="")
-    with pytest.raises(DialError, match="Nothing says what Security means"):
-        await preface_of(plugins, context, Dial(source=silent, method="ica"))
+    with pytest.raises(LineError, match="Nothing says what Security means"):
+        await preface_of(plugins, context, Line(source=silent, method="ica"))
 
 
 async def test_any_text_can_stand_before_the_conversation(plugins: Plugins, context: MethodContext) -> None:
-    dial = Dial(source=Text("You are a ship's cook."))
-    assert await preface_of(plugins, context, dial) == Preface(text="You are a ship's cook.", label="preface")
-    turn = replace(dial, options={"place": "user"})
+    line = Line(source=Text("You are a ship's cook."))
+    assert await preface_of(plugins, context, line) == Preface(text="You are a ship's cook.", label="preface")
+    turn = replace(line, options={"place": "user"})
     assert (await preface_of(plugins, context, turn)).place == "user"
-    with pytest.raises(DialError, match="no opposite"):
-        await preface_of(plugins, context, replace(dial, level=-1.0))
-    with pytest.raises(DialError, match="empty"):
+    with pytest.raises(LineError, match="no opposite"):
+        await preface_of(plugins, context, replace(line, level=-1.0))
+    with pytest.raises(LineError, match="empty"):
         Text(" \n")
 
 
@@ -92,9 +92,7 @@ async def test_an_adapter_is_put_in_place_at_its_scale(
 ) -> None:
     file = tiny_llama_lora.gguf if engine.info.engine == "llama" else tiny_llama_lora.peft
     adapter = Adapter.load(file, label="polite")
-    reply = await under(engine, plugins, context, Dial(source=adapter, level=2.0, strength=0.5))
-    [item] = (
-        await compose(Desk(dials=(Dial(source=adapter, level=3.0),)), plugins, context)
-    ).program.interventions
+    reply = await under(engine, plugins, context, Line(source=adapter, level=2.0, strength=0.5))
+    [item] = (await compose((Line(source=adapter, level=3.0),), plugins, context)).program.interventions
     assert isinstance(item, Adapter) and item.scale == 3.0 and item.digest == adapter.digest
     assert reply.ids != say(engine, EMPTY).ids

@@ -9,7 +9,7 @@ class PluginError(TrimtabError):
     """A plugin that is not there, cannot be loaded, or brings what cannot be used."""
 
 
-class DialError(TrimtabError):
+class LineError(TrimtabError):
     """A line of the desk that its method cannot carry out."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trimtab.engine.text import clean_line
-from trimtab.plugins.dial import describe
+from trimtab.plugins.line import describe
 from trimtab.plugins.manager import Plugins
 from trimtab.plugins.method import Method
 

@@ -11,10 +11,10 @@ from typing import Any, Literal, TypeAlias
 import pluggy
 
 from trimtab.engine.text import clean_line
-from trimtab.plugins.dial import SOURCES
 from trimtab.plugins.errors import PluginError
 from trimtab.plugins.hooks import GROUP, Hooks
 from trimtab.plugins.kinds import EngineSource, Judge, PackImporter, RecipeSource
+from trimtab.plugins.line import SOURCES
 from trimtab.plugins.method import Level, Method, MethodOptions
 
 Kind: TypeAlias = Literal["methods", "engines", "pack_importers", "judges", "recipe_sources"]

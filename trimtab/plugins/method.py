@@ -10,8 +10,8 @@ import msgspec
 
 from trimtab.engine.program import Intervention
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.dial import Dial, Source
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
+from trimtab.plugins.line import Line, Source
 
 
 class MethodOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +30,7 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Steering:
-    """What a method makes of a dial."""
+    """What a method makes of a line."""
 
     interventions: tuple[Intervention, ...]
     notes: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Method(Protocol):
 
     @property
     def name(self) -> str:
-        """Lower case letters, digits and hyphens; what dials call it by."""
+        """Lower case letters, digits and hyphens; what lines call it by."""
         ...
 
     @property
@@ -62,20 +62,20 @@ class Method(Protocol):
     @property
     def options(self) -> type[MethodOptions]: ...
 
-    def steer(self, dial: Dial, model: MethodContext) -> Awaitable[Steering]:
-        """The interventions of a dial that acts; a `DialError` says what it cannot do."""
+    def steer(self, line: Line, model: MethodContext) -> Awaitable[Steering]:
+        """The interventions of a line that acts; a `LineError` says what it cannot do."""
         ...
 
 
 Options = TypeVar("Options", bound=MethodOptions)
 
 
-def read_options(kind: type[Options], dial: Dial) -> Options:
-    """A dial's options as its method declares them; numbers and switches may be given as text."""
+def read_options(kind: type[Options], line: Line) -> Options:
+    """A line's options as its method declares them; numbers and switches may be given as text."""
     try:
-        return msgspec.convert(dict(dial.options), kind, strict=False)
+        return msgspec.convert(dict(line.options), kind, strict=False)
     except msgspec.ValidationError as error:
         known = ", ".join(field.name for field in msgspec.structs.fields(kind)) or "none"
-        raise DialError(
-            f"An option of {dial.title} cannot be: {error}.", f"There are these options: {known}."
+        raise LineError(
+            f"An option of {line.title} cannot be: {error}.", f"There are these options: {known}."
         ) from error

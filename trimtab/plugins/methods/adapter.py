@@ -6,8 +6,8 @@ import msgspec
 
 from trimtab.engine.program import Adapter
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.dial import Dial
 from trimtab.plugins.hooks import hookimpl
+from trimtab.plugins.line import Line
 from trimtab.plugins.method import Level, Method, MethodOptions, Steering, read_options
 
 
@@ -18,11 +18,11 @@ class AdapterMethod:
     level = Level(unit="times the adapter's own scale", low=-1, high=2)
     options = MethodOptions
 
-    async def steer(self, dial: Dial, model: MethodContext) -> Steering:
-        read_options(MethodOptions, dial)
-        assert isinstance(dial.source, Adapter)
-        scale = dial.source.scale * dial.amount
-        return Steering(interventions=(msgspec.structs.replace(dial.source, scale=scale, label=dial.title),))
+    async def steer(self, line: Line, model: MethodContext) -> Steering:
+        read_options(MethodOptions, line)
+        assert isinstance(line.source, Adapter)
+        scale = line.source.scale * line.amount
+        return Steering(interventions=(msgspec.structs.replace(line.source, scale=scale, label=line.title),))
 
 
 @hookimpl

@@ -18,9 +18,9 @@ from trimtab.engine.program import Tune
 from trimtab.plugins.anchor_tokens import Parts, Resolved, resolve
 from trimtab.plugins.anchor_words import Sides
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.dial import Dial
-from trimtab.plugins.errors import AnchorError, DialError
+from trimtab.plugins.errors import AnchorError, LineError
 from trimtab.plugins.hooks import hookimpl
+from trimtab.plugins.line import Line
 from trimtab.plugins.method import Level, Method, MethodOptions, Steering, read_options
 from trimtab.plugins.methods.packs import gate_of
 from trimtab.vectors.pack import Pack
@@ -71,13 +71,13 @@ class Awot:
     level = Level(unit="logits that phi rises by", low=-12, high=12, start=4.0)
     options = AwotOptions
 
-    async def steer(self, dial: Dial, model: MethodContext) -> Steering:
-        chosen, sides = read_options(AwotOptions, dial), sides_of(dial)
-        if dial.level < 0:
+    async def steer(self, line: Line, model: MethodContext) -> Steering:
+        chosen, sides = read_options(AwotOptions, line), sides_of(line)
+        if line.level < 0:
             sides = sides.swapped()
-        found = await resolve(sides, model, name=dial.title, parts=chosen.parts, forms=chosen.forms)
-        amount = abs(dial.amount)
-        step = step_of(dial, chosen, found, amount)
+        found = await resolve(sides, model, name=line.title, parts=chosen.parts, forms=chosen.forms)
+        amount = abs(line.amount)
+        step = step_of(line, chosen, found, amount)
         tune = Tune(
             anchors=found.anchors,
             step=step,
@@ -87,15 +87,15 @@ class Awot:
             site=chosen.site,
             hold=amount if chosen.hold else None,
             solver=chosen.solver,
-            gate=gate_of(dial),
-            label=dial.title,
+            gate=gate_of(line),
+            label=line.title,
         )
         return Steering(interventions=(tune,), notes=(*found.notes, *_warnings(tune, found)))
 
 
-def sides_of(dial: Dial) -> Sides:
+def sides_of(line: Line) -> Sides:
     """The words as typed, or those of a pack or a recipe."""
-    source = dial.source
+    source = line.source
     if isinstance(source, Sides):
         return source
     assert isinstance(source, Pack | Recipe)
@@ -104,13 +104,13 @@ def sides_of(dial: Dial) -> Sides:
     return Sides.of(source.anchors.positive, source.anchors.negative)
 
 
-def step_of(dial: Dial, options: AwotOptions, found: Resolved, amount: float) -> float:
+def step_of(line: Line, options: AwotOptions, found: Resolved, amount: float) -> float:
     """The size of a step: what was asked for, or what takes phi as far as the level says."""
     if options.step is not None:
-        return options.step if options.hold else options.step * dial.strength
+        return options.step if options.hold else options.step * line.strength
     if options.site == "prenorm" or options.objective == "logodds":
-        raise DialError(
-            f"How far steps move {dial.title} before the norm, or by log-odds, depends on the state, so its level "
+        raise LineError(
+            f"How far steps move {line.title} before the norm, or by log-odds, depends on the state, so its level "
             "cannot be reckoned in phi.",
             "Give the size of a step, such as step=0.1.",
         )
@@ -122,7 +122,7 @@ def step_for(rise: float, gain: float, steps: int, penalty: float = 0.0) -> floa
     factor = rise / gain
     shrink = 2 * penalty * factor
     if shrink >= 1:
-        raise DialError(
+        raise LineError(
             f"Under a penalty of {penalty:g} phi rises by less than {gain / (2 * penalty):.3g}, and not by {rise:g}.",
             "Lower the level or the penalty.",
         )

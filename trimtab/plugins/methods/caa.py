@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from trimtab.engine.program import Array
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.dial import Dial
 from trimtab.plugins.hooks import hookimpl
+from trimtab.plugins.line import Line
 from trimtab.plugins.method import Method, Steering
 from trimtab.plugins.methods.packs import PackOptions
 from trimtab.plugins.methods.shifts import LEVEL, shifted
@@ -19,8 +19,8 @@ class Caa:
     level = LEVEL
     options = PackOptions
 
-    async def steer(self, dial: Dial, model: MethodContext) -> Steering:
-        return shifted(dial, "mean difference", _unit)
+    async def steer(self, line: Line, model: MethodContext) -> Steering:
+        return shifted(line, "mean difference", _unit)
 
 
 def _unit(layer: Layer) -> tuple[Array, int] | None:

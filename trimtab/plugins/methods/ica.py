@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from trimtab.engine.program import Preface
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.dial import Dial
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
 from trimtab.plugins.hooks import hookimpl
+from trimtab.plugins.line import Line
 from trimtab.plugins.method import Level, Method, MethodOptions, Steering, read_options
 from trimtab.plugins.methods.packs import gate_of
 from trimtab.vectors.pack import Pack
@@ -23,11 +23,11 @@ class Ica:
     level = Level(unit="high above zero, low below", low=-1, high=1)
     options = MethodOptions
 
-    async def steer(self, dial: Dial, model: MethodContext) -> Steering:
-        read_options(MethodOptions, dial)
-        assert isinstance(dial.source, Pack | Recipe)
-        text = ica_text(dial.source.name, dial.source.meaning, high=dial.level > 0)
-        preface = Preface(text=text, place="user", gate=gate_of(dial), label=dial.title)
+    async def steer(self, line: Line, model: MethodContext) -> Steering:
+        read_options(MethodOptions, line)
+        assert isinstance(line.source, Pack | Recipe)
+        text = ica_text(line.source.name, line.source.meaning, high=line.level > 0)
+        preface = Preface(text=text, place="user", gate=gate_of(line), label=line.title)
         return Steering(interventions=(preface,))
 
 
@@ -35,7 +35,7 @@ def ica_text(name: str, meaning: str, *, high: bool = True) -> str:
     """The paper's words, as a sentence has them: the value small within it, the meaning without its stop."""
     meaning = meaning.strip().rstrip(".")
     if not meaning:
-        raise DialError(
+        raise LineError(
             f"Nothing says what {name} means, so there are no words for it.",
             "Put a text of your own before the conversation, with the method preface.",
         )

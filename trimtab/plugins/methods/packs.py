@@ -9,8 +9,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from trimtab.engine.program import Gate, Scope
-from trimtab.plugins.dial import Dial
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
+from trimtab.plugins.line import Line
 from trimtab.plugins.method import MethodOptions
 from trimtab.vectors.pack import Layer, Pack
 
@@ -28,31 +28,31 @@ class PackOptions(MethodOptions, frozen=True, kw_only=True):
     )
 
 
-def pack_of(dial: Dial) -> Pack:
-    assert isinstance(dial.source, Pack)
-    return dial.source
+def pack_of(line: Line) -> Pack:
+    assert isinstance(line.source, Pack)
+    return line.source
 
 
-def gate_of(dial: Dial) -> Gate | None:
-    """The gate as the dial has it set. Only packs hold one."""
-    gate = dial.source.gate if isinstance(dial.source, Pack) else None
-    if dial.gate is None or (dial.gate == "own" and gate is None):
+def gate_of(line: Line) -> Gate | None:
+    """The gate as the line has it set. Only packs hold one."""
+    gate = line.source.gate if isinstance(line.source, Pack) else None
+    if line.gate is None or (line.gate == "own" and gate is None):
         return None
     if gate is None:
-        raise DialError(
-            f"{dial.title} has no gate to be set to {dial.gate:g}.",
+        raise LineError(
+            f"{line.title} has no gate to be set to {line.gate:g}.",
             "Build a pack with related and unrelated questions in its recipe, or set the gate to none.",
         )
-    return gate.part() if isinstance(dial.gate, str) else gate.part(dial.gate)
+    return gate.part() if isinstance(line.gate, str) else gate.part(line.gate)
 
 
-def layers_of(dial: Dial, options: PackOptions) -> list[Layer]:
+def layers_of(line: Line, options: PackOptions) -> list[Layer]:
     """The pack's layers to steer at, in order."""
-    pack = pack_of(dial)
+    pack = pack_of(line)
     known = pack.by_layer
     match options.layers:
         case "good" | "best" if not pack.good:
-            raise DialError(
+            raise LineError(
                 f"The pack {pack.value} calls no layer good.", "Build it from more pairs, or name layers."
             )
         case "good":
@@ -61,10 +61,10 @@ def layers_of(dial: Dial, options: PackOptions) -> list[Layer]:
             return [best_layer(pack)]
         case "all":
             return list(pack.layers)
-    numbers = _numbers(dial, options.layers)
+    numbers = _numbers(line, options.layers)
     missing = [number for number in numbers if number not in known]
     if missing:
-        raise DialError(
+        raise LineError(
             f"The pack {pack.value} holds nothing for layer {missing[0]}.",
             f"Its layers are {min(known)} to {max(known)}.",
         )
@@ -85,20 +85,20 @@ def site(pack: Pack, layer: Layer) -> int:
     """The block at whose output a pack's layer is applied."""
     number = layer.number + pack.applied_at.offset - (pack.applied_at.kind == "input")
     if number < 0:
-        raise DialError(
+        raise LineError(
             f"The pack {pack.value} is applied before block 0, where nothing can be steered.",
             "Leave that layer out with the option layers.",
         )
     return number
 
 
-def _numbers(dial: Dial, text: str) -> Iterable[int]:
+def _numbers(line: Line, text: str) -> Iterable[int]:
     found: set[int] = set()
     for part in text.split(","):
         match = _SPAN.fullmatch(part.strip())
         if match is None:
-            raise DialError(
-                f"The layers of {dial.title} are {text!r}.",
+            raise LineError(
+                f"The layers of {line.title} are {text!r}.",
                 "Give good, best, all, or numbers such as 4-9,12.",
             )
         low, high = int(match[1]), int(match[2] or match[1])

@@ -8,9 +8,9 @@ from msgspec import Meta
 
 from trimtab.engine.program import Preface
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.dial import Dial, Text
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
 from trimtab.plugins.hooks import hookimpl
+from trimtab.plugins.line import Line, Text
 from trimtab.plugins.method import Level, Method, MethodOptions, Steering, read_options
 
 
@@ -28,12 +28,12 @@ class PrefaceMethod:
     level = Level(unit="on or off", low=0, high=1)
     options = PrefaceOptions
 
-    async def steer(self, dial: Dial, model: MethodContext) -> Steering:
-        assert isinstance(dial.source, Text)
-        if dial.level < 0:
-            raise DialError(f"{dial.title} is a text: it has no opposite.", "Set its level above zero.")
-        place = read_options(PrefaceOptions, dial).place
-        return Steering(interventions=(Preface(text=dial.source.text, place=place, label=dial.title),))
+    async def steer(self, line: Line, model: MethodContext) -> Steering:
+        assert isinstance(line.source, Text)
+        if line.level < 0:
+            raise LineError(f"{line.title} is a text: it has no opposite.", "Set its level above zero.")
+        place = read_options(PrefaceOptions, line).place
+        return Steering(interventions=(Preface(text=line.source.text, place=place, label=line.title),))
 
 
 @hookimpl

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trimtab.engine.program import Array, Shift
-from trimtab.plugins.dial import Dial
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
+from trimtab.plugins.line import Line
 from trimtab.plugins.method import Level, Steering, read_options
 from trimtab.plugins.methods.packs import PackOptions, gate_of, layers_of, pack_of, site
 from trimtab.vectors.pack import Layer
@@ -20,21 +20,21 @@ from trimtab.vectors.pack import Layer
 LEVEL = Level(unit="mean activation shifts, at each layer", low=-4, high=4)
 
 
-def shifted(dial: Dial, what: str, unit_of: Callable[[Layer], tuple[Array, int] | None]) -> Steering:
+def shifted(line: Line, what: str, unit_of: Callable[[Layer], tuple[Array, int] | None]) -> Steering:
     """Shifts along what `unit_of` says is a layer's unit vector and its sign, where there is one."""
-    pack, chosen = pack_of(dial), read_options(PackOptions, dial)
+    pack, chosen = pack_of(line), read_options(PackOptions, line)
     if pack.method != "probe":
-        raise DialError(
+        raise LineError(
             f"The pack {pack.value} holds imported vectors, and no {what}.", "Steer with the method vector."
         )
-    gate, shifts, left_out = gate_of(dial), [], []
-    for layer in layers_of(dial, chosen):
+    gate, shifts, left_out = gate_of(line), [], []
+    for layer in layers_of(line, chosen):
         unit = unit_of(layer)
         if unit is None or layer.mean is None:
             left_out.append(layer.number)
             continue
         vector, sign = unit
-        scale = sign * dial.amount * layer.mean.length
+        scale = sign * line.amount * layer.mean.length
         shifts.append(
             Shift(
                 layer=site(pack, layer),
@@ -42,15 +42,15 @@ def shifted(dial: Dial, what: str, unit_of: Callable[[Layer], tuple[Array, int] 
                 scale=scale,
                 scope=chosen.scope,
                 gate=gate,
-                label=dial.title,
+                label=line.title,
             )
         )
     if not shifts:
-        raise DialError(
+        raise LineError(
             f"The pack {pack.value} has no {what} that points anywhere.",
             "Steer with the method conva, or build the pack from more pairs.",
         )
-    notes = (f"{dial.title}: no {what} at {_layers(left_out)}.",) if left_out else ()
+    notes = (f"{line.title}: no {what} at {_layers(left_out)}.",) if left_out else ()
     return Steering(interventions=tuple(shifts), notes=notes)
 
 

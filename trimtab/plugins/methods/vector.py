@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from trimtab.engine.program import Array, Shift
 from trimtab.plugins.context import MethodContext
-from trimtab.plugins.dial import Dial
 from trimtab.plugins.hooks import hookimpl
+from trimtab.plugins.line import Line
 from trimtab.plugins.method import Level, Method, Steering, read_options
 from trimtab.plugins.methods.packs import PackOptions, gate_of, layers_of, pack_of, site
 from trimtab.vectors.pack import Layer, Pack
@@ -22,9 +22,9 @@ class Vector:
     level = Level(unit="times the vector", low=-3, high=3)
     options = PackOptions
 
-    async def steer(self, dial: Dial, model: MethodContext) -> Steering:
-        pack, chosen = pack_of(dial), read_options(PackOptions, dial)
-        gate = gate_of(dial)
+    async def steer(self, line: Line, model: MethodContext) -> Steering:
+        pack, chosen = pack_of(line), read_options(PackOptions, line)
+        gate = gate_of(line)
         return Steering(
             interventions=tuple(
                 Shift(
@@ -33,10 +33,10 @@ class Vector:
                     scale=scale,
                     scope=chosen.scope,
                     gate=gate,
-                    label=dial.title,
+                    label=line.title,
                 )
-                for layer in layers_of(dial, chosen)
-                for vector, scale in _vectors(layer, dial.amount)
+                for layer in layers_of(line, chosen)
+                for vector, scale in _vectors(layer, line.amount)
             )
         )
 

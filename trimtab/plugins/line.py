@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from trimtab.engine.program import Adapter
 from trimtab.plugins.anchor_words import Sides
-from trimtab.plugins.errors import DialError
+from trimtab.plugins.errors import LineError
 from trimtab.vectors.pack import Pack
 from trimtab.vectors.recipe import Recipe
 
@@ -25,13 +25,13 @@ class Text:
 
     def __post_init__(self) -> None:
         if not self.text.strip():
-            raise DialError(
+            raise LineError(
                 "The text to put before the conversation is empty.", "Say who the model shall be."
             )
 
 
 Source: TypeAlias = Pack | Recipe | Sides | Adapter | Text
-"""What a dial steers with."""
+"""What a line steers with."""
 SOURCES: dict[type[Source], str] = {
     Pack: "a pack",
     Recipe: "a recipe",
@@ -42,7 +42,7 @@ SOURCES: dict[type[Source], str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dial:
+class Line:
     """One line of the desk. What its level counts in, its method says."""
 
     source: Source
@@ -62,16 +62,16 @@ class Dial:
     def __post_init__(self) -> None:
         for name in ("level", "strength"):
             if not math.isfinite(getattr(self, name)):
-                raise DialError(f"The {name} of {self.title} is no number.")
+                raise LineError(f"The {name} of {self.title} is no number.")
         if self.strength < 0:
-            raise DialError(
+            raise LineError(
                 f"The strength of {self.title} is {self.strength:g}: it must not be below zero.",
                 "To steer the other way, turn its level below zero.",
             )
         if isinstance(self.gate, str) and self.gate != "own":
-            raise DialError(f"The gate of {self.title} is {self.gate!r}.", "Give a number, own, or none.")
+            raise LineError(f"The gate of {self.title} is {self.gate!r}.", "Give a number, own, or none.")
         if not isinstance(self.gate, str) and self.gate is not None and not 0 <= self.gate <= 1:
-            raise DialError(
+            raise LineError(
                 f"The gate of {self.title} stands at {self.gate:g}: it lies between 0 and 1.",
                 "At 0 it is always open.",
             )
