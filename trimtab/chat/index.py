@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 
 from trimtab.chat.records import Found, Hit, Summary
 from trimtab.chat.words import match, snippet, spaced
@@ -12,6 +13,16 @@ SUMMARY = """
         (SELECT count(*) FROM message m WHERE m.conversation = c.id)
     FROM conversation c
 """
+
+
+@dataclass(frozen=True)
+class _Looking:
+    """Where messages `m` are looked for: in the index, or, for signs that are no words, in the texts."""
+
+    tables: str
+    condition: str
+    order: str
+    asked: str
 
 
 def add_message(connection: sqlite3.Connection, message: int, text: str) -> None:
@@ -49,30 +60,34 @@ def rebuild(connection: sqlite3.Connection) -> None:
 
 def hits(connection: sqlite3.Connection, query: str, conversation: int | None, limit: int) -> list[Hit]:
     """The messages that hold all words of the query, the newest first."""
-    condition, asked = _condition(query)
-    if not condition:
+    looked = _looking(query)
+    if looked is None:
         return []
     within = "AND m.conversation = ?" if conversation is not None else ""
+    # Newest first is the order of the index, so that a common word is not looked up everywhere.
     rows = connection.execute(
         f"""
         SELECT m.conversation, c.title, m.id, m.speaker, m.created, m.text
-        FROM {condition} JOIN conversation c ON c.id = m.conversation
-        WHERE c.deleted IS NULL {within} ORDER BY m.id DESC LIMIT ?
+        FROM {looked.tables} CROSS JOIN conversation c ON c.id = m.conversation
+        WHERE {looked.condition} AND c.deleted IS NULL {within} ORDER BY {looked.order} DESC LIMIT ?
         """,  # noqa: S608 - nothing typed is in it
-        (*asked, *([conversation] if conversation is not None else ()), limit),
+        (looked.asked, *([conversation] if conversation is not None else ()), limit),
     ).fetchall()
     return [_hit(row, query) for row in rows]
 
 
 def conversations(connection: sqlite3.Connection, query: str, limit: int) -> list[Found]:
     """The conversations in whose title or messages the words stand, the last changed first."""
-    condition, asked = _condition(query)
-    if not condition:
+    looked = _looking(query)
+    if looked is None:
         return []
     said = dict(
         connection.execute(
-            f"SELECT m.conversation, max(m.id) FROM {condition} GROUP BY m.conversation",  # noqa: S608
-            asked,
+            f"""
+            SELECT m.conversation, max(m.id) FROM {looked.tables} WHERE {looked.condition}
+            GROUP BY m.conversation
+            """,  # noqa: S608 - nothing typed is in it
+            (looked.asked,),
         ).fetchall()
     )
     titled = {
@@ -106,14 +121,17 @@ def summary_of(row: tuple[int, str, float, float, int]) -> Summary:
     return Summary(id=id, title=title, created=created, changed=changed, messages=messages)
 
 
-def _condition(query: str) -> tuple[str, tuple[str, ...]]:
-    """Where to look for messages `m`: in the index, or, for signs that are no words, in the texts."""
+def _looking(query: str) -> _Looking | None:
     if asked := match(query):
-        words = "(SELECT rowid AS id FROM message_words WHERE message_words MATCH ? ORDER BY rowid DESC)"
-        return f"{words} w CROSS JOIN message m ON m.id = w.id", (asked,)
-    if sought := query.strip():
-        return "(SELECT * FROM message WHERE instr(text, ?) AND state <> 'streaming') m", (sought,)
-    return "", ()
+        return _Looking(
+            "message_words CROSS JOIN message m ON m.id = message_words.rowid",
+            "message_words MATCH ?",
+            "message_words.rowid",
+            asked,
+        )
+    if asked := query.strip():
+        return _Looking("message m", "instr(m.text, ?) AND m.state <> 'streaming'", "m.id", asked)
+    return None
 
 
 def _hit(row: tuple[int, str, int, str, float, str], query: str) -> Hit:
