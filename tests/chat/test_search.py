@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chat.stores import MADE, SETUP, conversation, reply
@@ -109,6 +109,7 @@ def test_a_snippet_finds_words_through_accents_and_widths() -> None:
     assert [shown.text[start:stop] for start, stop in shown.spans] == ["ﬁn", "CAFÉ"]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=200))
 def test_any_query_makes_a_snippet_of_any_text(query: str, text: str) -> None:
     shown = snippet(text, query)
@@ -119,6 +120,7 @@ def test_any_query_is_words_and_never_syntax() -> None:
     store = Store.temporary()
     store.begin(SETUP, "a b c and or not near")
 
+    @settings(deadline=None)
     @given(st.text(max_size=60) | st.text(alphabet="\"'*:()^+-{}ANDORTE ab", max_size=40))
     def any_query(query: str) -> None:
         store.search(query)
