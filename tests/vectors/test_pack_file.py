@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,20 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> 
         write_atomically(path / "below", b"second")
     assert path.read_bytes() == b"first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.gguf"]
+
+
+def documented_keys() -> set[str]:
+    """Keys in the first column of the tables; `.x` stands for the key before it with another end."""
+    text = (Path(__file__).parents[2] / "docs" / "packs.md").read_text(encoding="utf-8")
+    found: set[str] = set()
+    for row in re.findall(r"^\| (`(?:general|controlvector|trimtab)[^|]*) \|", text, re.MULTILINE):
+        stem = ""
+        for name in re.findall(r"`([^`]+)`", row):
+            stem = stem if name.startswith(".") else name.rpartition(".")[0]
+            found.add(stem + name if name.startswith(".") else name)
+    return found
+
+
+def test_every_key_is_documented_and_no_other() -> None:
+    written = {key for pack in (probe_pack(), imported_pack()) for key in gguf_keys(to_bytes(pack))}
+    assert documented_keys() == written
