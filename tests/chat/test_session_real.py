@@ -18,7 +18,7 @@ from trimtab.chat.store import Store
 from trimtab.engine.client import EngineClient
 from trimtab.engine.contract import LoadRequest, Sampling, Steered, Token
 
-LONG = Sampling(temperature=0.0, max_tokens=60)
+ENDLESS = Sampling(temperature=0.0)
 
 
 @pytest_asyncio.fixture
@@ -69,21 +69,24 @@ async def test_a_reply_cut_short_goes_on_where_it_ended(session: Session) -> Non
 
 
 async def test_a_dial_moved_within_a_reply_acts_and_is_kept(session: Session, shelf: AsyncStore) -> None:
-    await session.set_up(Setup(sampling=LONG))
-    plain = await said(session, "some words")
-    live = await session.regenerate()
-    async for event in live:
-        if isinstance(event, Token) and len(live.tokens) == 3:
-            await session.steer(desk(4.0))
-        if isinstance(event, Steered):
-            assert not event.failed
-    message = await live.finished()
+    await session.set_up(Setup(sampling=ENDLESS))
+    live = await session.send("some words")
+    await anext(event async for event in live if isinstance(event, Token))
+    await session.steer(desk(4.0))
+    await anext(event async for event in live if isinstance(event, Steered))
+    await anext(event async for event in live if isinstance(event, Token))
+    message = await live.stop()
     assert message.making is not None and message.making.receipt is not None
     (mark,) = message.making.marks
     assert message.making.receipt.steered == ((mark.index, mark.program),)
-    assert message.text[: mark.offset] == plain.text[: mark.offset] and message.text != plain.text
     tokens = await shelf(Store.trace, message.id)
     assert [bool(token.shift) for token in tokens] == [at >= mark.index for at in range(len(tokens))]
+
+    sampling = Sampling(temperature=0.0, max_tokens=mark.index)
+    await session.refresh()
+    await session.set_up(Setup(sampling=sampling))
+    plain = await (await session.regenerate(desk=Desk())).finished()
+    assert plain.text.startswith(message.text[: mark.offset]), "until then it was as it would have been"
 
 
 async def test_what_was_spoken_goes_through_json(session: Session, shelf: AsyncStore) -> None:
