@@ -12,12 +12,14 @@ import pytest
 
 from tests.engine.llama.support import TEXT, greedy, open_machine, plan_of
 from tests.tiny import TinyModel
+from tests.vectors import peers
 from tests.vectors.control_vectors import Refused, control_vector, load_directions
-from tests.vectors.packs import foreign_gguf, imported_pack, probe_pack, unit
+from tests.vectors.packs import draw, foreign_gguf, imported_pack, probe_pack, unit
 from trimtab.engine.identity import ModelIdentity, identify
 from trimtab.engine.llama.machine import LlamaMachine
 from trimtab.engine.plan import NOTHING
 from trimtab.engine.program import Array, Shift
+from trimtab.vectors.importers import ImportRequest, import_vectors
 from trimtab.vectors.pack import Pack
 from trimtab.vectors.pack_writing import to_bytes
 
@@ -82,6 +84,23 @@ def test_a_direction_acts_on_the_block_of_its_number(
             machine, plan_of(Shift(layer=number, vector=Array(pack.shifts()[number]))), tokens, 1
         )
         np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+@pytest.mark.parametrize("write_peer", [peers.repeng, peers.cvector_generator])
+def test_an_imported_vector_steers_as_its_file_does_in_llama_cpp(
+    model: ModelIdentity, machine: LlamaMachine, tmp_path: Path, write_peer: Any
+) -> None:
+    path = tmp_path / "theirs.gguf"
+    path.write_bytes(
+        write_peer({number: 0.3 * draw(model.width, number) for number in range(1, model.layers)})
+    )
+    pack = import_vectors(ImportRequest(path=path, model=model))
+    tokens = machine.tokenize(TEXT, special=False, bos=True)
+    with control_vector(machine, load_directions(path)):
+        theirs, _ = greedy(machine, NOTHING, tokens, 40)
+    own = plan_of(*(Shift(layer=number, vector=Array(shift)) for number, shift in pack.shifts().items()))
+    assert greedy(machine, own, tokens, 40)[0] == theirs
+    assert greedy(machine, NOTHING, tokens, 40)[0] != theirs
 
 
 F32 = unit(8, 1).tobytes()
