@@ -88,6 +88,8 @@ class Conversations(RuleBasedStateMachine):
     def speak(self, data: Any, text: str, state: Any) -> None:
         id = self.pick(data, settled=False)
         assert id is not None
+        begun = self.store.message(id)
+        text = begun.text[: begun.kept] + text  # what it goes on with stays its beginning
         if state == "streaming":
             self.store.keep(id, text, MADE)
         else:
