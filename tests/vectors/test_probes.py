@@ -29,7 +29,7 @@ def test_a_probe_is_scikit_learns(count: int, width: int, apart: float, c: float
     theirs = LogisticRegression(C=c, tol=1e-10, max_iter=20_000).fit(states, positive)
     scale = np.linalg.norm(theirs.coef_[0])
     assert np.linalg.norm(ours.weight(states) - theirs.coef_[0]) < 2e-4 * scale + 1e-6
-    assert ours.bias == pytest.approx(theirs.intercept_[0], abs=2e-4 * (1 + scale))
+    assert ours.bias == pytest.approx(theirs.intercept_[0], abs=float(2e-4 * (1 + scale)))
 
 
 def test_a_probe_is_at_the_bottom_of_its_loss() -> None:
