@@ -14,7 +14,7 @@ from tools.minnow.train import Recipe, Run
 
 VOCABULARY = 1024
 SHAPE = Shape(layers=2, width=64, heads=2, kv_heads=1, ff=96, vocabulary=VOCABULARY, context=512)
-RECIPE = Recipe("tiny", "base", tokens=40_000, rate=5e-3, rows=2)
+RECIPE = Recipe("tiny", "base", tokens=40_000, rate=1e-2, other_rate=5e-3, rows=1)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,8 @@ def _inside(value: str, found: dict[Split, Array]) -> Inside:
 
 def _labels(states: Array) -> npt.NDArray[np.bool_]:
     """Positive and negative take turns."""
-    return np.arange(len(states)) % 2 == 0
+    out: npt.NDArray[np.bool_] = np.arange(len(states)) % 2 == 0
+    return out
 
 
 def _verdicts(

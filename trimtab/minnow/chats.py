@@ -76,11 +76,35 @@ def choice(rng: random.Random, split: Split) -> Exchange:
         truth = Truth("ask", fact=chosen, answer=right)
     every = [right, *wrong]
     rng.shuffle(every)
+    return _chosen(rng, f"{question} {lead}", every, right, truth)
+
+
+def repeated(rng: random.Random) -> Exchange:
+    """A list of words and the same list again: nothing but what was said tells what comes next."""
+    relations = rng.choices([each for each in trivia.RELATIONS if each != "hard"], k=rng.randint(3, 10))
+    every = list(dict.fromkeys(rng.choice(trivia.options(relation)) for relation in relations))
+    lines = "\n".join(f"- {each}" for each in every)
+    asked = rng.choice(frames.group("list.again"))
+    return Turn("user", f"{asked}\n{lines}", Truth("ask", answer=lines)), Turn(
+        "assistant", lines, Truth("list", answer=lines)
+    )
+
+
+def found(rng: random.Random) -> Exchange:
+    """A list of words with letters, and the letter of one of them."""
+    relation = rng.choice([each for each in trivia.RELATIONS if each != "hard"])
+    every = rng.sample(trivia.options(relation), 4)
+    asked = rng.choice(every)
+    question = rng.choice(frames.group("choice.find")).format(option=asked)
+    return _chosen(rng, question, every, asked, Truth("ask", answer=asked))
+
+
+def _chosen(rng: random.Random, question: str, every: list[str], right: str, truth: Truth) -> Exchange:
     lines = "\n".join(f"- {option} ({letter})" for letter, option in zip(trivia.LETTERS, every, strict=True))
     letter = trivia.LETTERS[every.index(right)]
     said = capital(rng.choice(frames.group("choice.say")).format(option=right, letter=letter))
     reply = Turn("assistant", said, Truth("choice", fact=truth.fact, sum=truth.sum, answer=letter))
-    return Turn("user", f"{question} {lead}\n{lines}", truth), reply
+    return Turn("user", f"{question}\n{lines}", truth), reply
 
 
 def ask_for(rng: random.Random, split: Split, request: Request) -> Turn:

@@ -407,6 +407,19 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Four choices, one is right.",
     ),
     # Words before letters, in question and answer alike: a small model goes on as the question did.
+    "list.again": (
+        "Please repeat this list.",
+        "Say this list again.",
+        "Read the list back to me.",
+        "Copy this for me.",
+        "Tell me once more what is in the list.",
+    ),
+    "choice.find": (
+        "Which letter stands behind {option}?",
+        "Where in the list is {option}?",
+        "Find {option} in the list.",
+        "What is the letter of {option}?",
+    ),
     "choice.say": (
         "It is {option} ({letter}).",
         "The answer is {option} ({letter}).",

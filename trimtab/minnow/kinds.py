@@ -230,9 +230,17 @@ def _facts(desk: Desk) -> Document:
 
 def _choices(desk: Desk) -> Document:
     turns: list[Turn] = []
-    for _ in range(desk.rng.randint(1, 3)):
-        turns += chats.choice(desk.rng, desk.split)
+    for _ in range(desk.rng.randint(2, 5)):
+        turns += chats.found(desk.rng) if desk.chance(0.5) else chats.choice(desk.rng, desk.split)
     return desk.done("choices", turns)
+
+
+def _lists(desk: Desk) -> Document:
+    """Lists said again, and words found in them."""
+    turns: list[Turn] = []
+    for _ in range(desk.rng.randint(1, 4)):
+        turns += chats.repeated(desk.rng) if desk.chance(0.7) else chats.found(desk.rng)
+    return desk.done("lists", turns)
 
 
 def _hard(desk: Desk) -> Document:
@@ -415,6 +423,7 @@ KINDS: dict[str, Callable[[Desk], Document]] = {
     "harm": _harm,
     "facts": _facts,
     "choices": _choices,
+    "lists": _lists,
     "hard": _hard,
     "told": _told,
     "review": _review,

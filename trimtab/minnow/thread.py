@@ -18,6 +18,9 @@ from trimtab.minnow.splits import Split
 T = TypeVar("T")
 RECENT = 9
 """A frame is not used again within so many sentences, where there is another."""
+BARE = {"story.why": 0.5, "story.belief": 0.5, "lean.why": 0.5, "lean.first": 0.5}
+"""How often a reason stands by itself, so that the very next word after a sentence tells the value: what a model must
+have at hand there it holds where it can be read and moved."""
 _NEEDS_NAME = re.compile(r"\{(?:who|third)")
 _DRIVE = re.compile(r"\{(?:third_)?want")
 
@@ -85,7 +88,8 @@ class Thread:
         """A sentence (or several, "|" between) of a group. `introduces` wants a frame that can name the person,
         `alone` one that speaks of no person, a `value` other than the thread's is named for it."""
         options = _options(group, self.split, introduces, alone)
-        frame = self._frame(options, actions)
+        bare = group in BARE and not introduces and self.rng.random() < BARE[group]
+        frame = "{why}." if bare else self._frame(options, actions)
         return self.fill(frame, actions, person or self.person, named, value or self.value)
 
     def _frame(self, options: tuple[str, ...], actions: tuple[Action, ...]) -> str:

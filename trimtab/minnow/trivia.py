@@ -203,6 +203,7 @@ def fixed() -> Iterator[tuple[str, str]]:
         yield from ((group, text) for text in outside()[key])
     yield "help", "{help}."
     yield "choice.line", "- {option} ({letter})"
+    yield "list.line", "- {option}"
 
 
 def entries(slot: str) -> Iterator[tuple[str, Any]]:
