@@ -36,7 +36,9 @@ COMMANDS = (
     Entry("build", "Build packs from recipes, for one model."),
     Entry("doctor", "Check this installation and say what to do about what is wrong."),
     Entry("pack", "List, inspect, import, export, verify and remove packs: values compiled for a model."),
-    Entry("plugins", "Show the plugins: methods, engines, importers, judges and recipes, built in or installed."),
+    Entry(
+        "plugins", "Show the plugins: methods, engines, importers, judges and recipes, built in or installed."
+    ),
     Entry("recipe", "Write, check, list and show recipes: the readable sources of values."),
     Entry("worker", "Run an engine for a client at the other end of stdin and stdout."),
 )
