@@ -206,7 +206,9 @@ def test_a_recipe_with_one_character_changed_is_read_or_refused(at: int, charact
 
 
 LINE = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Zl", "Zp", "Zs"]), min_size=1, max_size=30
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cn", "Zl", "Zp", "Zs"]),
+    min_size=1,
+    max_size=30,
 )
 WORD = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=10)
 LISTS = st.dictionaries(LINE, st.lists(LINE, max_size=3), max_size=3)
