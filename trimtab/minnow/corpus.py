@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
+from trimtab.minnow.desk import Desk
 from trimtab.minnow.documents import Document, Register
-from trimtab.minnow.kinds import KINDS, Desk
+from trimtab.minnow.kinds import KINDS
 from trimtab.minnow.splits import Split
 
 
