@@ -160,6 +160,30 @@ async def test_levels_are_measured_from_none_to_five(tiny_llama: TinyModel) -> N
     assert shifts == sorted(shifts)
 
 
+async def test_a_level_that_moves_nothing_is_not_recommended(tiny_llama: TinyModel) -> None:
+    turned = [
+        Pair(positive=f"{pair.positive} indeed", negative=f"{pair.negative} indeed")
+        for pair in recipe().pairs
+    ]
+    packs = [
+        made.pack
+        for pairs in (recipe().pairs, tuple(turned))
+        for made in await built(
+            tiny_llama.gguf,
+            Recipe(
+                **{field: getattr(recipe(), field) for field in Recipe.__struct_fields__} | {"pairs": pairs}
+            ),
+            options=Options(accuracy=0.5),
+        )
+    ]
+    for pack in packs:
+        assert pack and pack.calibration
+        scores = [point.value.score for point in pack.calibration.points]
+        told = any("No level made" in warning for warning in pack.warnings)
+        assert told == (max(scores) <= scores[0])
+        assert not (told and pack.recommended)
+
+
 async def test_a_learning_curve_ends_with_all_pairs(tiny_llama: TinyModel) -> None:
     options = Options(accuracy=0.7, curve=True, calibrate=False)
     [made] = await built(tiny_llama.gguf, recipe(), options=options)

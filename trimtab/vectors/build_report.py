@@ -59,7 +59,7 @@ def _figures(pack: Pack) -> Iterator[str]:
     if pack.calibration is not None:
         best, most = _level(pack.recommended), _level(pack.maximum)
         if best is None:
-            yield _row("levels", "every level tried costs the language much: move the slider with care")
+            yield _row("levels", "none is recommended: move the slider with care")
         else:
             most_told = f", bearable up to {most:g}" if most is not None and most > best else ""
             yield _row("levels", f"safe up to {best:g}{most_told}")

@@ -148,7 +148,7 @@ async def build(
         share = measured / levels / len(recipes)
         for at, each in enumerate(built):
             if each.pack is None:
-                work.add(share * levels, "")
+                work.add(share * levels, f"{each.recipe.name}: no pack")
                 continue
             what = f"{each.recipe.name}: measuring levels"
             pack = await calibrating.calibrate(

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -32,6 +33,7 @@ _BEGUN = 3
 _SIGMAS = 1.96
 
 Scored = tuple[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,17 @@ async def calibrate(
         found = await engine.score(asked.request(program_of(pack, level)))
         points.append(_point(level, asked, found, plain, _shift(pack, level)))
         on_level()
+    if max(point.value.score for point in points) <= points[0].value.score:
+        # A level is recommended for what it does, not for doing no harm.
+        warning = "No level made the value's side of the pairs likelier: it may not steer this model."
+        pack = msgspec.structs.replace(pack, warnings=(*pack.warnings, warning))
+        safe = None
+    else:
+        safe = _setting(points, SAFE)
     return msgspec.structs.replace(
         pack,
         calibration=Calibration(quality="fluency", questions=len(asked.texts), points=tuple(points)),
-        recommended=_setting(points, SAFE),
+        recommended=safe,
         maximum=_setting(points, BEARABLE),
     )
 
@@ -99,7 +108,7 @@ def _asked(recipe: Recipe) -> _Asked:
     return _Asked(tuple(_spread(pairs, PAIRS)), tuple(_spread(texts, TEXTS)))
 
 
-def _spread(found: list, count: int) -> list:  # type: ignore[type-arg]
+def _spread(found: list[T], count: int) -> list[T]:
     """So many of them, from the whole list."""
     if len(found) <= count:
         return found
