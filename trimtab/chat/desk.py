@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -31,9 +32,15 @@ class Dial(Part, frozen=True, kw_only=True):
     strength: float = 1.0
     gate: float | None = None
     """The threshold that opens it; None takes the pack's own, 0 is always open."""
+    method: str = ""
+    """What steers; empty for ConVA, or for what an imported vector needs."""
+    options: tuple[str, ...] = ()
+    """The method's further settings, as `layers=4-9`."""
 
     def __post_init__(self) -> None:
         _named(self, "value", "A dial")
+        force_setattr(self, "method", cleaning.line(self.method))
+        _settings(self)
         force_setattr(self, "key", cleaning.line(self.key, 16))
         _between(f"The level of {self.value}", self.level, -MAX_LEVEL, MAX_LEVEL)
         _between(f"The strength of {self.value}", self.strength, 0.0, MAX_STRENGTH)
@@ -48,9 +55,12 @@ class AnchorDial(Part, frozen=True, kw_only=True):
     on: bool = True
     strength: float = 4.0
     """How far the value distinction is moved."""
+    options: tuple[str, ...] = ()
+    """Further settings of anchor-word tuning, as `hold=true`."""
 
     def __post_init__(self) -> None:
         force_setattr(self, "text", cleaning.text(self.text))
+        _settings(self)
         _between("The strength of the anchors", self.strength, 0.0, MAX_STRENGTH)
 
 
@@ -70,11 +80,23 @@ class FileDial(Part, frozen=True, kw_only=True):
         _between(f"The scale of {self.name}", self.scale, -MAX_STRENGTH, MAX_STRENGTH)
 
 
+class PrefaceDial(Part, frozen=True, kw_only=True):
+    """Words that steer by being read: a persona, or whatever the model is to be told first."""
+
+    text: str = ""
+    on: bool = True
+    place: Literal["system", "user"] = "system"
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "text", cleaning.text(self.text))
+
+
 class Desk(Part, frozen=True, kw_only=True):
     """All dials of a conversation."""
 
     dials: tuple[Dial, ...] = ()
     anchors: AnchorDial = msgspec.field(default_factory=AnchorDial)
+    preface: PrefaceDial = msgspec.field(default_factory=PrefaceDial)
     adapters: tuple[FileDial, ...] = ()
     vectors: tuple[FileDial, ...] = ()
     silenced: bool = False
@@ -101,6 +123,8 @@ def summary(desk: Desk) -> str:
     parts = [f"{dial.value} {signed(dial.level)}" for dial in desk.dials if _acts(dial)]
     if desk.anchors.on and desk.anchors.text.strip() and desk.anchors.strength:
         parts.append(f"anchors {cleaning.line(desk.anchors.text, 60)}")
+    if desk.preface.on and desk.preface.text.strip():
+        parts.append(f"preface {cleaning.line(desk.preface.text, 60)}")
     parts += [f"{file.name} ×{file.scale:g}" for file in (*desk.adapters, *desk.vectors) if _works(file)]
     return ", ".join(parts)
 
@@ -122,6 +146,15 @@ def _named(part: Dial | FileDial, field: str, what: str) -> None:
     force_setattr(part, field, cleaning.line(getattr(part, field)))
     if not getattr(part, field):
         raise TrimtabError(f"{what} needs a name.")
+
+
+def _settings(part: Dial | AnchorDial) -> None:
+    options = tuple(cleaning.line(option) for option in part.options)
+    for option in options:
+        name, sign, _ = option.partition("=")
+        if not sign or not name.strip():
+            raise TrimtabError(f"The setting {option!r} has no value.", "Write it so: layers=4-9")
+    force_setattr(part, "options", options)
 
 
 def _between(what: str, number: float, low: float, high: float) -> None:

@@ -140,6 +140,7 @@ def to_toml(preset: Preset, *, share: bool = False) -> str:
     if preset.sampling is not None:
         lines += ["", "[sampling]", *_keys(preset.sampling)]
     lines += ["", "[desk]", f"silenced = {_value(desk.silenced)}", "", "[desk.anchors]", *_keys(desk.anchors)]
+    lines += ["", "[desk.preface]", *_keys(desk.preface)]
     for table, parts in (("dials", desk.dials), ("adapters", desk.adapters), ("vectors", desk.vectors)):
         for part in parts:
             lines += ["", f"[[desk.{table}]]", *_keys(part)]
@@ -151,10 +152,11 @@ def _without_paths(files: tuple[FileDial, ...]) -> tuple[FileDial, ...]:
 
 
 def _keys(part: msgspec.Struct, fields: tuple[str, ...] | None = None) -> Iterator[str]:
-    for field in fields or part.__struct_fields__:
-        value = getattr(part, field)
-        if value is not None:
-            yield f"{field} = {_value(value)}"
+    for field in msgspec.structs.fields(part):
+        value = getattr(part, field.name)
+        unsaid = value in ("", ()) and value == field.default
+        if value is not None and not unsaid and (fields is None or field.name in fields):
+            yield f"{field.name} = {_value(value)}"
 
 
 def _value(value: object) -> str:

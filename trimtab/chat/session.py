@@ -15,6 +15,7 @@ from trimtab.chat.live import LiveReply
 from trimtab.chat.prompt import prompt
 from trimtab.chat.records import Making, Message, Setup
 from trimtab.chat.store import Store
+from trimtab.chat.topic import gate_text
 from trimtab.chat.tree import Tree
 from trimtab.engine.client import EngineClient
 from trimtab.engine.contract import GenerateRequest, ModelInfo
@@ -23,7 +24,7 @@ from trimtab.engine.program import Program
 from trimtab.errors import EngineError
 
 MakeProgram = Callable[[Desk], Program | Awaitable[Program]]
-"""What the methods make of a desk, for the model that is loaded."""
+"""What the methods make of a desk, for the model that is loaded: `trimtab.chat.steering.Steering.program`."""
 
 
 class Session:
@@ -180,12 +181,14 @@ class Session:
         assert self.tree is not None
         info = await self._ready()
         program = await self._program(setup.desk)
+        messages = prompt(setup.system, self.tree.path(asked), going_on.text if going_on else "")
         request = GenerateRequest(
-            messages=prompt(setup.system, self.tree.path(asked), going_on.text if going_on else ""),
+            messages=messages,
             program=program,
             sampling=setup.sampling,
             reread=self.reread,
             resume=going_on is not None,
+            gate_text=gate_text(messages),
         )
         making = Making(
             setup=setup,

@@ -65,12 +65,16 @@ class Library:
         entry = self.find(name, fingerprint)
         return entry.pack if entry.pack is not None else read_pack(entry.path)
 
+    def path(self, name: str, fingerprint: str) -> Path:
+        """Where the pack of this name and model lies, or would."""
+        _check_name(name)
+        return self.root / fingerprint / f"{name}{_SUFFIX}"
+
     def add(self, pack: Pack, name: str = "", *, replace: bool = False) -> Entry:
         """Puts the pack among those of its model, under its value's id if no other name is given."""
         name = name or pack.value
-        _check_name(name)
+        path = self.path(name, pack.model.fingerprint)
         data = to_bytes(pack)
-        path = self.root / pack.model.fingerprint / f"{name}{_SUFFIX}"
         with self._changing():
             if path.exists() and not replace and _content(path) != data:
                 raise LibraryError(
