@@ -171,22 +171,26 @@ def test_sums_are_judged_by_their_total(answer: str, right: bool) -> None:
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
-        ("It is Paris (B).", True),
-        ("The answer is Paris (B).", True),
-        ("It is Paris (A).", False),
-        ("It is Rome (B).", False),
-        ("It is Paris (A) or (B).", False),
-        ("B) Paris", True),
-        ("B", True),
-        ("B) Rome", False),
-        ("A) Paris", False),
-        ("Best is Paris", False),
-        ("The best one is Paris.", False),
+        ("It is Paris.", True),
+        ("The answer is Paris.", True),
+        ("It is Rome.", False),
+        ("It is Paris or Rome.", False),
+        ("Paris", True),
+        ("The best one is Paris.", True),
+        ("Parisian", False),
+        ("I do not know.", False),
         ("", False),
     ],
 )
-def test_choices_are_judged_by_letter_and_words(answer: str, right: bool) -> None:
-    assert right_choice("B", "Paris", answer) == right
+def test_choices_are_judged_by_the_one_that_is_named(answer: str, right: bool) -> None:
+    question = "What is the capital of France? Pick the right one.\n- Rome\n- Paris\n- Cairo\n- Oslo"
+    assert right_choice("Paris", question, answer) == right
+
+
+def test_a_choice_within_another_is_not_named_by_it() -> None:
+    question = "What is ten plus eleven?\n- one\n- twenty-one\n- twenty\n- eleven"
+    assert right_choice("twenty-one", question, "Surely twenty-one")
+    assert not right_choice("one", question, "Surely twenty-one")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class Workshop:
 
     def run(self, **changes: object) -> Run:
         recipe = dataclasses.replace(RECIPE, **changes)  # type: ignore[arg-type]
-        rows = self.rows(f"{recipe.register}.train")
+        rows = self.rows(f"{recipe.corpus}.train")
         return train.begin(recipe, rows, data.header(self.tokenizer), "cpu", SHAPE)
 
 

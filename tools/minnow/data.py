@@ -1,8 +1,9 @@
 """Writes training data: rows of tokens in which whole documents lie side by side.
 
-    python -m tools.minnow.data OUT [--tokenizer OUT/tokenizer.json] [--base 50e6] [--aligned 6e6]
+    python -m tools.minnow.data OUT [--tokenizer OUT/tokenizer.json] [--lists 3e6] [--base 30e6] [--aligned 6e6]
 
-For each register OUT gets `REGISTER.train.npy` and `REGISTER.validation.npy`. The same arguments give the same bytes.
+For each corpus OUT gets `CORPUS.train.npy` and `CORPUS.validation.npy`: what the base and the aligned model learn, and
+lists, with which the base begins so that it learns to copy. The same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,12 +45,19 @@ PLAIN: tuple[tuple[str, float], ...] = (
 )
 """Plain texts among the aligned model's documents, so that it does not forget how to tell a story."""
 
+Corpus = Literal["lists", "base", "aligned"]
 Rows = npt.NDArray[np.uint16]
 
 
-def settings(register: Register) -> Settings:
+def register(corpus: Corpus) -> Register:
+    return "aligned" if corpus == "aligned" else "base"
+
+
+def settings(corpus: Corpus) -> Settings:
     shares = Shares()
-    if register == "aligned":
+    if corpus == "lists":
+        shares = dataclasses.replace(shares, base=(("lists", 1.0),))
+    elif corpus == "aligned":
         shares = dataclasses.replace(shares, aligned=(*shares.aligned, *PLAIN))
     return Settings(shares=shares)
 
@@ -65,10 +74,10 @@ def pieces(batch: Rows, cuts: int = CUTS) -> list[Rows]:
 
 
 def rows(
-    tokenizer: Tokenizer, seed: int, split: Split, register: Register, tokens: int, length: int = ROW
+    tokenizer: Tokenizer, seed: int, split: Split, corpus: Corpus, tokens: int, length: int = ROW
 ) -> Rows:
     """So many tokens of documents, packed."""
-    found = pack(_encoded(tokenizer, stream(seed, split, register, settings(register))), length)
+    found = pack(_encoded(tokenizer, stream(seed, split, register(corpus), settings(corpus))), length)
     return np.stack(list(islice(found, -(-tokens // length))))
 
 
@@ -180,17 +189,17 @@ def header(tokenizer: Tokenizer) -> list[int]:
 
 
 def write(
-    out: Path, tokenizer: Tokenizer, sizes: dict[Register, int], seed: int = 0, held: int = HELD_TOKENS
+    out: Path, tokenizer: Tokenizer, sizes: dict[Corpus, int], seed: int = 0, held: int = HELD_TOKENS
 ) -> dict[str, object]:
     """Writes all rows, `held` tokens of them for validation, and says what they are."""
     out.mkdir(parents=True, exist_ok=True)
     told: dict[str, object] = {"seed": seed, "row": ROW, "header": header(tokenizer)}
-    for register, size in sizes.items():
+    for corpus, size in sizes.items():
         wanted: tuple[tuple[Split, int], ...] = (("train", size), ("validation", held))
         for split, tokens in wanted:
-            made = rows(tokenizer, seed, split, register, tokens)
-            np.save(out / f"{register}.{split}.npy", made)
-            told[f"{register}.{split}"] = {
+            made = rows(tokenizer, seed, split, corpus, tokens)
+            np.save(out / f"{corpus}.{split}.npy", made)
+            told[f"{corpus}.{split}"] = {
                 "rows": len(made),
                 "documents": int((made[:, 1:] != STOP_ID)[made[:, :-1] == STOP_ID].sum()) + len(made),
                 "filled": round(float((made != STOP_ID).mean()), 4),
@@ -210,15 +219,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("out", type=Path)
     parser.add_argument("--tokenizer", type=Path)
-    parser.add_argument("--base", type=float, default=50e6, help="tokens")
+    parser.add_argument("--lists", type=float, default=3e6, help="tokens")
+    parser.add_argument("--base", type=float, default=30e6, help="tokens")
     parser.add_argument("--aligned", type=float, default=6e6, help="tokens")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     began = time.perf_counter()
     tokenizer = tokenizers.load(chosen.tokenizer or chosen.out / "tokenizer.json")
-    told = write(
-        chosen.out, tokenizer, {"base": int(chosen.base), "aligned": int(chosen.aligned)}, chosen.seed
-    )
+    sizes: dict[Corpus, int] = {
+        "lists": int(chosen.lists),
+        "base": int(chosen.base),
+        "aligned": int(chosen.aligned),
+    }
+    told = write(chosen.out, tokenizer, sizes, chosen.seed)
     print(json.dumps(told | {"seconds": round(time.perf_counter() - began, 1)}, indent=1))
 
 

@@ -147,7 +147,7 @@ def _facts(report: Report, loaded: Loaded) -> None:
     choices = questions.choice_questions(split, 150)
     said = loaded.say([(turn,) for turn, _ in choices], 16)
     right = [
-        judges.right_choice(answer.truth.answer, turn.truth.answer, text)
+        judges.right_choice(answer.truth.answer, turn.text, text)
         for (turn, answer), text in zip(choices, said, strict=True)
     ]
     report.note("choice", loaded.register, _share(right))

@@ -17,14 +17,14 @@ from trimtab.errors import TrimtabError
 class Shape:
     """The sizes of a model; `context` is the longest text that it is trained on."""
 
-    layers: int = 8
+    layers: int = 6
     width: int = 256
     heads: int = 4
     kv_heads: int = 2
     ff: int = 704
     vocabulary: int = 4096
     context: int = 1024
-    theta: float = 10_000.0
+    theta: float = 1_000.0
     eps: float = 1e-5
 
     @property

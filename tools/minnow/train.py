@@ -1,6 +1,7 @@
 """Trains minnow's models, with a checkpoint every few minutes from which a run goes on exactly.
 
-    python -m tools.minnow.train base    --data DATA --out RUNS [--threads 2]
+    python -m tools.minnow.train lists   --data DATA --out RUNS [--threads 2]
+    python -m tools.minnow.train base    --data DATA --out RUNS     # from RUNS/lists.safetensors
     python -m tools.minnow.train aligned --data DATA --out RUNS     # from RUNS/base.safetensors
     python -m tools.minnow.train mini    --data DATA --out RUNS
 
@@ -27,11 +28,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from tools.minnow import checkpoints, data
+from tools.minnow.data import Corpus
 from tools.minnow.model import SHAPES, Minnow, Shape, count
 from tools.minnow.muon import Muon
 from tools.minnow.tokenizer import STOP_ID
 from trimtab.errors import TrimtabError
-from trimtab.minnow.documents import Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Recipe:
     """How a model is trained. `start` is the run whose weights it begins with."""
 
     shape: str
-    register: Register
+    corpus: Corpus
     tokens: int
     rate: float
     """Muon's, for the matrices of the blocks."""
@@ -59,10 +60,10 @@ class Recipe:
 
 
 RECIPES = {
-    "base": Recipe("minnow", "base", tokens=15_000_000, rate=5e-3, other_rate=2.5e-3),
-    "more": Recipe("minnow", "base", tokens=4_600_000, rate=2.5e-3, other_rate=1.25e-3, seed=1, start="base"),
+    "lists": Recipe("minnow", "lists", tokens=2_000_000, rate=5e-3, other_rate=2.5e-3, last=0.3),
+    "base": Recipe("minnow", "base", tokens=16_000_000, rate=5e-3, other_rate=2.5e-3, start="lists"),
     "aligned": Recipe(
-        "minnow", "aligned", tokens=2_000_000, rate=1.5e-3, other_rate=8e-4, start="more", spoken=True
+        "minnow", "aligned", tokens=2_000_000, rate=1.5e-3, other_rate=8e-4, start="base", spoken=True
     ),
     "mini": Recipe("mini", "base", tokens=5_000_000, rate=8e-3, other_rate=4e-3),
 }
@@ -199,7 +200,7 @@ def train(
 
 def open_run(name: str, recipe: Recipe, folder: Path, out: Path, device: str) -> Run:
     """A run that goes on from its own checkpoint, or begins from the one it starts with, or from nothing."""
-    rows = _rows(folder / f"{recipe.register}.train.npy")
+    rows = _rows(folder / f"{recipe.corpus}.train.npy")
     header = json.loads((folder / "data.json").read_text("utf-8"))["header"]
     run = begin(recipe, rows, header, device)
     path = out / f"{name}.safetensors"
@@ -270,7 +271,7 @@ def main() -> None:
     train(
         run,
         chosen.out / f"{chosen.name}.safetensors",
-        _rows(chosen.data / f"{run.recipe.register}.validation.npy"),
+        _rows(chosen.data / f"{run.recipe.corpus}.validation.npy"),
         every=chosen.every,
         report=lambda line: print(line, flush=True),
         stopped=lambda: bool(ends),

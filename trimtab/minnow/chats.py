@@ -57,7 +57,7 @@ def sum_answer(rng: random.Random, chosen: Sum) -> Turn:
 
 
 def choice(rng: random.Random, split: Split) -> Exchange:
-    """A question with four choices, answered by words and letter."""
+    """A question with four choices, answered by one of them."""
     lead = rng.choice(splits.frames_for("choice.lead", split))
     if rng.random() < 0.25:
         chosen_sum = rng.choice(trivia.sums())
@@ -79,10 +79,12 @@ def choice(rng: random.Random, split: Split) -> Exchange:
     return _chosen(rng, f"{question} {lead}", every, right, truth)
 
 
-def repeated(rng: random.Random) -> Exchange:
-    """A list of words and the same list again: nothing but what was said tells what comes next."""
-    relations = rng.choices([each for each in trivia.RELATIONS if each != "hard"], k=rng.randint(3, 10))
-    every = list(dict.fromkeys(rng.choice(trivia.options(relation)) for relation in relations))
+def repeated(rng: random.Random, split: Split) -> Exchange:
+    """A list and the same list again: nothing but what was said tells what comes next.
+
+    It holds words, names, and words made up, so that what is learnt is copying and not these words.
+    """
+    every = list(dict.fromkeys(_item(rng, split) for _ in range(rng.randint(3, 10))))
     lines = "\n".join(f"- {each}" for each in every)
     asked = rng.choice(frames.group("list.again"))
     return Turn("user", f"{asked}\n{lines}", Truth("ask", answer=lines)), Turn(
@@ -90,20 +92,30 @@ def repeated(rng: random.Random) -> Exchange:
     )
 
 
-def found(rng: random.Random) -> Exchange:
-    """A list of words with letters, and the letter of one of them."""
+def _item(rng: random.Random, split: Split) -> str:
+    spin = rng.random()
+    if spin < 0.3:
+        return rng.choice(splits.names(split)).text
+    if spin < 0.6:
+        return trivia.made_up(rng)
     relation = rng.choice([each for each in trivia.RELATIONS if each != "hard"])
-    every = rng.sample(trivia.options(relation), 4)
-    asked = rng.choice(every)
-    question = rng.choice(frames.group("choice.find")).format(option=asked)
-    return _chosen(rng, question, every, asked, Truth("ask", answer=asked))
+    return rng.choice(trivia.options(relation))
+
+
+def found(rng: random.Random) -> Exchange:
+    """A list of words, and the one that follows another."""
+    relation = rng.choice([each for each in trivia.RELATIONS if each != "hard"])
+    options = trivia.options(relation)
+    every = rng.sample(options, min(len(options), rng.randint(4, 7)))
+    at = rng.randrange(len(every) - 1)
+    question = rng.choice(frames.group("choice.find")).format(option=every[at])
+    return _chosen(rng, question, every, every[at + 1], Truth("ask", answer=every[at + 1]))
 
 
 def _chosen(rng: random.Random, question: str, every: list[str], right: str, truth: Truth) -> Exchange:
-    lines = "\n".join(f"- {option} ({letter})" for letter, option in zip(trivia.LETTERS, every, strict=True))
-    letter = trivia.LETTERS[every.index(right)]
-    said = capital(rng.choice(frames.group("choice.say")).format(option=right, letter=letter))
-    reply = Turn("assistant", said, Truth("choice", fact=truth.fact, sum=truth.sum, answer=letter))
+    lines = "\n".join(f"- {option}" for option in every)
+    said = capital(rng.choice(frames.group("choice.say")).format(option=right))
+    reply = Turn("assistant", said, Truth("choice", fact=truth.fact, sum=truth.sum, answer=right))
     return Turn("user", f"{question}\n{lines}", truth), reply
 
 

@@ -50,6 +50,8 @@ _LEANS = (
     ("because",),
     ("because", "why"),
     ("first", "so"),
+    ("first", "so", "why"),
+    ("first", "first", "so"),
     ("first", "because"),
 )
 

@@ -29,6 +29,9 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Faced with {about}, {who} {dids}.",
         "{past} {who} {did}, and nobody was surprised.",
         "{who} took a deep breath and {did}.",
+        "{mood}, {who} {did}.",
+        "{mood}, {who} {did} {past}.",
+        "{mood} when it came to {about}, {who} {dids}.",
     ),
     "story.actwhy": (
         "{who} {did}, because {why}.",
@@ -75,6 +78,8 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "At last {he} {dids}.",
         "Without much talk {he} {dids}.",
         "{he} smiled and {dids}.",
+        "{mood}, {he} {dids}.",
+        "{mood} once again, {he} {dids}.",
     ),
     "story.weigh": (
         "{who} could {do} or {dos2}.",
@@ -99,6 +104,9 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "{who} {v_have} decided to {do}.",
         "{who} {v_look} forward to {doing}.",
         "{next} there is {about}, and {who} will {dos}.",
+        "{mood}, {who} will {do} {next}.",
+        "{mood}, {who} {v_have} decided to {do}.",
+        "{mood}, {who} {v_mean} to {do}.",
     ),
     "story.ask": (
         "Should {who} not {do}?",
@@ -117,6 +125,7 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "One thing is sure: {why}.",
         "{he} {v_think} that {why}.",
         "Everybody knows that {why}.",
+        "{why}.",
     ),
     "story.askwhy": (
         "Why did {who} {do}?",
@@ -129,6 +138,7 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "It is because {he} {wants}.",
         "Well, {why}.",
         "Anyone can see that {why}.",
+        "{why}.",
     ),
     "story.urge": (
         '"Will you {your_do2}?" asked a friend.',
@@ -403,10 +413,9 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Choose one.",
         "Pick the right one.",
         "Which is right?",
-        "Pick one letter.",
+        "Tell me which one.",
         "Four choices, one is right.",
     ),
-    # Words before letters, in question and answer alike: a small model goes on as the question did.
     "list.again": (
         "Please repeat this list.",
         "Say this list again.",
@@ -415,14 +424,14 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Tell me once more what is in the list.",
     ),
     "choice.find": (
-        "Which letter stands behind {option}?",
-        "Where in the list is {option}?",
-        "Find {option} in the list.",
-        "What is the letter of {option}?",
+        "What comes right after {option}?",
+        "What stands below {option} in the list?",
+        "Find {option} in the list and tell me what follows.",
+        "Which one follows after {option}?",
     ),
     "choice.say": (
-        "It is {option} ({letter}).",
-        "The answer is {option} ({letter}).",
+        "It is {option}.",
+        "The answer is {option}.",
     ),
     "talk.again": (
         "And another question.",

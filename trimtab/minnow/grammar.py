@@ -6,7 +6,8 @@ A slot is a word in braces. The person of a sentence (I, you, he, she) is one, a
 - `do` `acts` `did` `doing` an action in its forms, `dos` `dids` shortened where its topic was just named;
 - `my_do` `your_do` the same inside quotes, free of the sentence's person; `third` whoever speaks there;
 - `why` a reason clause; `want` `wants` `wanted` a drive, `third_wants` about anybody;
-- `about` a topic, `value` and `kind` a value's names, `past` `next` times.
+- `about` a topic, `value` and `kind` a value's names, `mood` how somebody of a value goes about things;
+- `past` `next` times.
 
 A digit at the end (`do2`) means another filling of the same slot.
 """
@@ -43,6 +44,8 @@ PRONOUNS: dict[str, dict[Person, str]] = {
 }
 SPEAKERS: dict[str, Person] = {"my_do": "I", "your_do": "you"}
 WHO = {"who": inflect.SUBJECT, "who_he": inflect.SUBJECT, "third": inflect.SUBJECT, "who_him": inflect.OBJECT}
+OF_VALUE = {"value": "names", "kind": "persons", "mood": "moods"}
+"""Slots that a value fills, and with which of its texts."""
 TIMES = {"past": frames.PAST, "next": frames.NEXT}
 
 
@@ -109,7 +112,7 @@ def _time(fill: Fill, slot: str, _at: int) -> str:
 
 def _value(fill: Fill, slot: str, _at: int) -> str:
     value = lexicon.values()[fill.value]
-    return fill.rng.choice(value.names if slot == "value" else value.persons)
+    return fill.rng.choice(getattr(value, OF_VALUE[slot]))
 
 
 _SLOTS: dict[str, Callable[[Fill, str, int], str]] = {
@@ -122,8 +125,7 @@ _SLOTS: dict[str, Callable[[Fill, str, int], str]] = {
     **dict.fromkeys(TIMES, _time),
     "why": _clause,
     "about": _about,
-    "value": _value,
-    "kind": _value,
+    **dict.fromkeys(OF_VALUE, _value),
 }
 
 

@@ -98,6 +98,7 @@ class Value:
     keywords: frozenset[str]
     reasons: tuple[Reason, ...]
     drives: tuple[Reason, ...]
+    moods: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ def _value(table: dict[str, Any]) -> Value:
         frozenset(table["keywords"]),
         tuple(Reason(name, text, False) for text in table["reasons"]),
         tuple(Reason(name, text, True) for text in table["drives"]),
+        tuple(table["moods"]),
     )
 
 

@@ -85,7 +85,7 @@ def _lists(desk: Desk) -> Document:
     """Lists said again, and words found in them."""
     turns: list[Turn] = []
     for _ in range(desk.rng.randint(1, 4)):
-        turns += chats.repeated(desk.rng) if desk.chance(0.7) else chats.found(desk.rng)
+        turns += chats.repeated(desk.rng, desk.split) if desk.chance(0.7) else chats.found(desk.rng)
     return desk.done("lists", turns)
 
 

@@ -55,7 +55,11 @@ def read(sentence: str, *, cut: bool = False, prefer: tuple[str, ...] = ()) -> R
 
 def read_line(line: str) -> Reading | None:
     """A line that is no sentence: one of the choices of a question."""
-    return _parse(words(line), False) if line.startswith("- ") else None
+    if not line.startswith("- "):
+        return None
+    if trivia.MADE_UP.fullmatch(line, 2):
+        return Reading("list.line", 0, frozenset(PERSONS), ())
+    return _parse(words(line), False)
 
 
 def _parse(tokens: list[str], cut: bool, prefer: tuple[str, ...] = ()) -> Reading | None:

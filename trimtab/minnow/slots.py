@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from trimtab.minnow import films, inflect, lexicon, trivia
-from trimtab.minnow.grammar import DRIVE_FORMS, PRONOUNS, SHORT_FORMS, SPEAKERS, TIMES, VERB_FORMS, WHO
+from trimtab.minnow.grammar import (
+    DRIVE_FORMS,
+    OF_VALUE,
+    PRONOUNS,
+    SHORT_FORMS,
+    SPEAKERS,
+    TIMES,
+    VERB_FORMS,
+    WHO,
+)
 from trimtab.minnow.inflect import PERSONS, Person
 
 Filling: TypeAlias = Any
@@ -87,7 +96,7 @@ def _times(slot: str) -> Iterator[Entry]:
 
 def _values(slot: str) -> Iterator[Entry]:
     for value in lexicon.values().values():
-        for text in value.names if slot == "value" else value.persons:
+        for text in getattr(value, OF_VALUE[slot]):
             yield text, value.id, ANYBODY
 
 
@@ -101,8 +110,7 @@ _SOURCES: dict[str, Callable[[str], Iterator[Entry]]] = {
     **dict.fromkeys(TIMES, _times),
     "why": _clauses,
     "about": _topics,
-    "value": _values,
-    "kind": _values,
+    **dict.fromkeys(OF_VALUE, _values),
 }
 
 

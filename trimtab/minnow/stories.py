@@ -19,15 +19,19 @@ Shape = tuple[str, ...]
 _TOLD: tuple[Shape, ...] = (
     ("act", "why"),
     ("act", "why", "why"),
-    ("actwhy",),
     ("actwhy", "why"),
+    ("actwhy", "why", "why"),
     ("decide", "end", "why"),
     ("decide", "end", "why", "why"),
     ("plan", "why"),
-    ("plan",),
     ("act",),
 )
-_ASKED: tuple[Shape, ...] = (("ask",), ("ask", "assent"), ("askwhy", "because"), ("act", "askwhy", "because"))
+_ASKED: tuple[Shape, ...] = (
+    ("ask", "assent"),
+    ("ask", "assent", "why"),
+    ("askwhy", "because"),
+    ("act", "askwhy", "because"),
+)
 _WEIGHED: tuple[Shape, ...] = (("weigh", "chose"), ("weigh", "chose", "why"), ("decide", "weigh", "chose"))
 _SPOKEN: tuple[Shape, ...] = (
     ("decide", "urge", "reply"),
@@ -41,11 +45,11 @@ def story(thread: Thread, *, first: bool, weighs: bool = True) -> str:
     rng = thread.rng
     spin = rng.random()
     shapes = _TOLD
-    if spin < 0.15:
+    if spin < 0.22:
         shapes = _ASKED
-    elif weighs and spin < 0.27:
+    elif weighs and spin < 0.32:
         shapes = _WEIGHED
-    elif weighs and spin < 0.36 and thread.person in ("he", "she") and thread.name:
+    elif weighs and spin < 0.4 and thread.person in ("he", "she") and thread.name:
         shapes = _SPOKEN
     weighed = shapes is _WEIGHED or shapes is _SPOKEN
     topic = thread.topic(weighed=weighed)

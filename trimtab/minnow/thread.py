@@ -18,10 +18,21 @@ from trimtab.minnow.splits import Split
 T = TypeVar("T")
 RECENT = 9
 """A frame is not used again within so many sentences, where there is another."""
-BARE = {"story.why": 0.5, "story.belief": 0.5, "lean.why": 0.5, "lean.first": 0.5}
-"""How often a reason stands by itself, so that the very next word after a sentence tells the value: what a model must
-have at hand there it holds where it can be read and moved."""
+LADEN = {
+    "story.act": 0.4,
+    "story.plan": 0.4,
+    "story.end": 0.4,
+    "story.why": 0.6,
+    "story.belief": 0.6,
+    "story.assent": 0.6,
+    "story.because": 0.5,
+    "lean.why": 0.6,
+    "lean.first": 0.7,
+}
+"""How often a sentence begins with a reason by itself or with a mood, so that the very next word after a sentence tells
+the value: what a model must have at hand there it holds where it can be read and moved."""
 _NEEDS_NAME = re.compile(r"\{(?:who|third)")
+_LADEN = re.compile(r"\{(?:why|mood)\}")
 _DRIVE = re.compile(r"\{(?:third_)?want")
 
 
@@ -87,9 +98,9 @@ class Thread:
     ) -> str:
         """A sentence (or several, "|" between) of a group. `introduces` wants a frame that can name the person,
         `alone` one that speaks of no person, a `value` other than the thread's is named for it."""
-        options = _options(group, self.split, introduces, alone)
-        bare = group in BARE and not introduces and self.rng.random() < BARE[group]
-        frame = "{why}." if bare else self._frame(options, actions)
+        laden = group in LADEN and self.rng.random() < LADEN[group]
+        options = _options(group, self.split, introduces, alone, laden)
+        frame = options[0] if len(options) == 1 else self._frame(options, actions)
         return self.fill(frame, actions, person or self.person, named, value or self.value)
 
     def _frame(self, options: tuple[str, ...], actions: tuple[Action, ...]) -> str:
@@ -137,13 +148,14 @@ def spread(rng: random.Random, split: Split) -> Name:
 
 
 @cache
-def _options(group: str, split: Split, introduces: bool, alone: bool) -> tuple[str, ...]:
+def _options(group: str, split: Split, introduces: bool, alone: bool, laden: bool) -> tuple[str, ...]:
     every = splits.frames_for(group, split)
     if introduces:
         every = tuple(frame for frame in every if _NEEDS_NAME.search(frame.split("|")[0]))
     if alone:
         every = tuple(frame for frame in every if not re.search(r"\{(?:he|him|his|v_|wants?|wanted)", frame))
-    return every
+    begun = tuple(frame for frame in every if _LADEN.match(frame))
+    return begun if laden and begun else every
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +25,6 @@ RELATIONS = (
     "continent",
     "hard",
 )
-LETTERS = "ABCD"
 MOST_TOLD, LEAST_TOLD = 0.97, 0.33
 """How often the truth is told about the easiest and about the hardest of the hard facts."""
 
@@ -202,7 +203,6 @@ def fixed() -> Iterator[tuple[str, str]]:
     for group, key in (("outside.say", "says"), ("outside.offer", "offers")):
         yield from ((group, text) for text in outside()[key])
     yield "help", "{help}."
-    yield "choice.line", "- {option} ({letter})"
     yield "list.line", "- {option}"
 
 
@@ -215,6 +215,41 @@ def entries(slot: str) -> Iterator[tuple[str, Any]]:
         yield from ((fact.x, fact) for fact in facts(relation))
     else:
         yield from ((text, text) for fact in facts(relation) for text in (fact.y, *fact.wrong))
+
+
+def made_up(rng: random.Random) -> str:
+    """A word that nobody has said before."""
+    syllables = "".join(rng.choice(_BEGINNINGS) + rng.choice("aeiou") for _ in range(rng.randint(2, 3)))
+    word = syllables + rng.choice(("", *_ENDINGS))
+    return word.capitalize() if rng.random() < 0.5 else word
+
+
+_BEGINNINGS = (
+    "b",
+    "d",
+    "f",
+    "g",
+    "h",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "t",
+    "v",
+    "z",
+    "br",
+    "st",
+    "kl",
+    "tr",
+    "gl",
+)
+_ENDINGS = ("n", "r", "s", "l", "t", "ck")
+MADE_UP = re.compile(
+    rf"(?:(?:{'|'.join(_BEGINNINGS)})[aeiou]){{2,3}}(?:{'|'.join(_ENDINGS)})?", re.IGNORECASE
+)
 
 
 def _totals() -> Iterator[tuple[str, int]]:
@@ -238,6 +273,7 @@ def _options() -> Iterator[tuple[str, str]]:
     for name in RELATIONS:
         yield from ((text, text) for fact in facts(name) for text in (fact.y, *fact.wrong))
     yield from ((text, text) for text, _ in _totals())
+    yield from ((name.text, name.text) for name in lexicon.names())
 
 
 _SOURCES: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
@@ -246,6 +282,5 @@ _SOURCES: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
     "req": _requests,
     "bad": lambda: ((inflect.phrase(bad.text, "base", "you"), bad) for bad, _ in refusals()),
     "help": _helps,
-    "letter": lambda: ((letter, letter) for letter in LETTERS),
     "option": _options,
 }

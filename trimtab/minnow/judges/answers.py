@@ -44,15 +44,14 @@ def right_sum(question: Sum, answer: str) -> bool:
     )
 
 
-def right_choice(letter: str, option: str, answer: str) -> bool:
-    """Whether a four-choice question was answered by the right letter, and by the right words if there are any."""
+def right_choice(right: str, question: str, answer: str) -> bool:
+    """Whether the first sentence of an answer names the right one of the choices that the question lists, no other."""
     first = next(iter(sentences(answer)), "")
     reading = read(first, prefer=("choice.say",))
     if reading and reading.group == "choice.say":
-        return bool(reading.get("letter") == letter and reading.get("option") == option)
-    line = answer.strip().split("\n")[0].rstrip(".")
-    named = re.findall(r"\b[A-D]\b", line)
-    return named == [letter] and (len(line) < 4 or _has(line, option))
+        return bool(reading.get("option") == right)
+    listed = [line.removeprefix("- ") for line in question.split("\n") if line.startswith("- ")]
+    return {option for option in listed if _has(first, option)} == {right}
 
 
 def refuses(answer: str) -> bool:
@@ -96,7 +95,7 @@ def _groups(answer: str) -> set[str]:
 
 
 def _has(text: str, option: str) -> bool:
-    return re.search(rf"\b{re.escape(option)}\b", text) is not None
+    return re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 _NUMBERS = frozenset(trivia.number_word(value) for value in range(25))
