@@ -1,0 +1,1 @@
+"""Training on preferences: RAHF with its adapters, and the recipes it is compared with."""

@@ -1,0 +1,1 @@
+"""The part of training that needs PyTorch; imported when a run begins."""
