@@ -1,1 +1,1 @@
-"""Widgets of our own. They know Textual and nothing of the rest of Trimtab, so that others can use them."""
+"""Widgets of our own: the slider, the transcript, the composer, and the lines around them."""
