@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trimtab.training.options import METHODS, Layers
+
 if TYPE_CHECKING:
-    from trimtab.training.options import Layers
     from trimtab.training.pairs import Data
     from trimtab.training.progress import Standing
 
-_METHODS = ("sft", "hir", "dpo", "lorra", "lorra-pref", "rahf-scit", "rahf-dual")
 _POSITIVE = click.IntRange(min=1)
 
 
 def _layers(_context: click.Context, _option: click.Parameter, value: str | None) -> Layers | None:
-    from trimtab.training.options import Layers
-
     if value is None:
         return None
     parts = value.split(",")
@@ -36,7 +34,7 @@ def _layers(_context: click.Context, _option: click.Parameter, value: str | None
     epilog="\b\nExamples:\n  trimtab train rahf-scit --data minnow:answers --out polite"
     "\n  trimtab train rahf-dual --model qwen2.5-0.5b --data pairs.jsonl --out helpful --layers 8,16,2",
 )
-@click.argument("method", type=click.Choice(_METHODS))
+@click.argument("method", type=click.Choice(METHODS))
 @click.option("--model", metavar="DIR", help="A folder of safetensors. [default: the built-in base]")
 @click.option(
     "--data",

@@ -28,7 +28,7 @@ class Request:
     step_one: Path | None = None
     """An earlier run's folder, from which step one is taken."""
     size: int = 8
-    """How many examples go through the model at once: less needs less memory, and changes nothing else."""
+    """How many examples go through the model at once: less needs less memory, and changes nothing but the rounding."""
     threads: int | None = None
     device: str | None = None
     precision: Literal["f32", "bf16"] | None = None

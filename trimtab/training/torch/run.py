@@ -110,12 +110,13 @@ def _train(
 def _stage(run: Run, stage: Stage, number: int, count: int, encoder: Encoder) -> None:
     """Trains a stage, unless it is there already."""
     facts = _facts(run, stage)
+    checkpoint = _place(run.request.out, f"{stage.name}.checkpoint")
     if _result(run, stage, facts) is not None:
+        checkpoint.unlink(missing_ok=True)
         return
-    checkpoint = run.request.out / "checkpoint.safetensors"
     if checkpoint.is_file():
         saved = checkpoints.load(checkpoint)
-        if saved.facts.get("stage") != facts["stage"] or _apart(saved.facts, facts):
+        if _apart(saved.facts, facts):
             raise _another(checkpoint, saved.facts, facts)
     network, parameters = _opened(run, stage)
     objective = _objective(run, stage, network)
