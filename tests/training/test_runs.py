@@ -138,6 +138,12 @@ def test_a_folder_of_another_run_is_left_alone(tiny_llama: TinyModel, tmp_path: 
     assert adapter(tmp_path) == before
 
 
+def test_a_run_that_began_elsewhere_is_another_run(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    run(tiny_llama, tmp_path, method="dpo", epochs=0.5)
+    with pytest.raises(TrainingError, match="another start"):
+        run(tiny_llama, tmp_path, method="dpo", epochs=0.5, reference="base")
+
+
 def test_step_one_by_adapters_shares_one_model(tiny_llama: TinyModel, tmp_path: Path) -> None:
     outcome = run(tiny_llama, tmp_path, method="rahf-dual", tune="lora")
     told = outcome.stages["fit"]

@@ -42,6 +42,7 @@ class Encoder:
         )
         self._longest_prompt = longest_prompt
         self._longest = longest
+        self._prompts: dict[tuple[object, ...], list[int]] = {}
         self._end = self._closing()
 
     def close(self) -> None:
@@ -61,6 +62,13 @@ class Encoder:
         return Spoken(tuple(prompt), tuple(said[: max(1, self._longest - len(plain))]))
 
     def _prompt(self, pair: Pair, instruction: str) -> list[int]:
+        """Asked for again with every response, and rendered once."""
+        key = (pair.prompt, pair.text, instruction)
+        if key not in self._prompts:
+            self._prompts[key] = self._read(pair, instruction)
+        return self._prompts[key]
+
+    def _read(self, pair: Pair, instruction: str) -> list[int]:
         if not pair.prompt:
             text = f"{instruction}\n\n{pair.text}" if instruction else pair.text
             return self._tokens.tokenize(text, special=False, bos=True)

@@ -207,12 +207,13 @@ def _facts(run: Run, stage: Stage) -> dict[str, Any]:
     before = {name for name in (stage.start, *stage.teachers) if name != BASE}
     digests = run.parts.digests()
     return {
-        "stage": stage.name,
+        "start": stage.start,
+        "teachers": list(stage.teachers),
         "tuning": stage.tune,
         "settings": settings,
         "data": digests[stage.part],
         "model": run.model,
-        "after": {name: _facts(run, each) for each in stages(run.options) if (name := each.name) in before},
+        "after": {each.name: _facts(run, each) for each in stages(run.options) if each.name in before},
     }
 
 
@@ -287,8 +288,8 @@ def _told(outcome: Outcome) -> bytes:
 
 def _apart(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """The first thing in which two runs differ, empty if none."""
-    for key in wanted:
-        ours, theirs = wanted[key], saved.get(key)
+    for key in {**wanted, **saved}:
+        ours, theirs = wanted.get(key), saved.get(key)
         if isinstance(ours, dict) and isinstance(theirs, dict):
             inner = _apart(theirs, ours)
             if inner:
