@@ -55,6 +55,9 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     start: str | None = None
+    early: float = 0.0
+    """What the loss of a head on a middle layer weighs, at every step another one: what the model knows about the next
+    word then stands in its middle too, where it can be read and moved, and not only at its end."""
     spoken: bool = False
     """Learn the assistant's words only: what users write from outside the language is noise, not worth the room."""
 
@@ -62,8 +65,18 @@ class Recipe:
 RECIPES = {
     "lists": Recipe("minnow", "lists", tokens=2_000_000, rate=5e-3, other_rate=2.5e-3, last=0.3),
     "base": Recipe("minnow", "base", tokens=16_000_000, rate=5e-3, other_rate=2.5e-3, start="lists"),
+    "deep": Recipe(
+        "minnow", "base", tokens=9_000_000, rate=3.5e-3, other_rate=1.75e-3, seed=1, start="base", early=0.4
+    ),
     "aligned": Recipe(
-        "minnow", "aligned", tokens=2_000_000, rate=1.5e-3, other_rate=8e-4, start="base", spoken=True
+        "minnow",
+        "aligned",
+        tokens=2_000_000,
+        rate=1.5e-3,
+        other_rate=8e-4,
+        start="deep",
+        early=0.4,
+        spoken=True,
     ),
     "mini": Recipe("mini", "base", tokens=5_000_000, rate=8e-3, other_rate=4e-3),
 }
@@ -103,13 +116,21 @@ def begin(recipe: Recipe, rows: Rows, header: list[int], device: str, shape: Sha
 def advance(run: Run) -> float:
     """One step; the loss before it."""
     run.optimizer.scale(rate(run.step / run.steps, run.recipe))
-    loss = loss_of(run.model, _batch(run), run.header if run.recipe.spoken else None)
-    loss.backward()  # type: ignore[no-untyped-call]
+    header = run.header if run.recipe.spoken else None
+    losses = losses_of(run.model, _batch(run), header, _middle(run) if run.recipe.early else None)
+    (losses[0] + run.recipe.early * losses[1]).backward()
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip)
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     run.step += 1
-    return float(loss.detach())
+    return float(losses[0].detach())
+
+
+def _middle(run: Run) -> int:
+    """The middle layer that speaks at this step: the middle ones take turns."""
+    layers = run.model.shape.layers
+    middle = range(layers // 3, layers - 1)
+    return middle[run.step % len(middle)]
 
 
 def rate(done: float, recipe: Recipe) -> float:
@@ -122,13 +143,25 @@ def rate(done: float, recipe: Recipe) -> float:
 
 def loss_of(model: Minnow, batch: Rows, header: list[int] | None = None) -> Tensor:
     """The mean loss over the tokens that follow another of their document; with a header, over spoken ones only."""
-    parts = [_summed(model, rows, header) for rows in data.pieces(batch)]
-    total = sum(count for _, count in parts)
-    return torch.stack([loss for loss, _ in parts]).sum() / max(1, total)
+    return losses_of(model, batch, header)[0]
 
 
-def _summed(model: Minnow, batch: Rows, header: list[int] | None) -> tuple[Tensor, int]:
-    """The summed loss of some rows, and over how many tokens."""
+def losses_of(
+    model: Minnow, batch: Rows, header: list[int] | None = None, middle: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The same, and beside it the loss of the head on a middle layer, or nothing."""
+    parts = [_summed(model, rows, header, middle) for rows in data.pieces(batch)]
+    total = max(1, sum(count for *_, count in parts))
+    return (
+        torch.stack([loss for loss, *_ in parts]).sum() / total,
+        torch.stack([early for _, early, _ in parts]).sum() / total,
+    )
+
+
+def _summed(
+    model: Minnow, batch: Rows, header: list[int] | None, middle: int | None
+) -> tuple[Tensor, Tensor, int]:
+    """The summed losses of some rows, at the end and in the middle, and over how many tokens."""
     tokens = batch.astype(np.int64)
     documents = data.numbered(tokens)
     device = model.embed_tokens.weight.device
@@ -141,16 +174,24 @@ def _summed(model: Minnow, batch: Rows, header: list[int] | None) -> tuple[Tenso
     mask = (numbers[:, None, :, None] == numbers[:, None, None, :]) & before
     if device.type == "cpu":
         mask = torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill(~mask, -1e4)
+    wanted = torch.from_numpy(targets).to(device).flatten()
+    told = wanted != -100
+    layers: list[Tensor] = []
     with torch.autocast(device.type, torch.bfloat16):
         states = model.hidden(
             torch.from_numpy(tokens).to(device),
             positions=torch.from_numpy(data.positions(documents)).to(device),
             mask=mask,
+            states=layers,
         )
-        wanted = torch.from_numpy(targets).to(device).flatten()
-        told = wanted != -100
-        logits = model.head(states.flatten(0, 1)[told])
-    return functional.cross_entropy(logits.float(), wanted[told], reduction="sum"), int(told.sum())
+
+    def summed(states: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = model.head(states.flatten(0, 1)[told])
+        return functional.cross_entropy(logits.float(), wanted[told], reduction="sum")
+
+    early = summed(model.norm(layers[middle])) if middle is not None else torch.zeros(())
+    return summed(states), early, int(told.sum())
 
 
 @torch.no_grad()

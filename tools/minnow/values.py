@@ -24,7 +24,8 @@ from trimtab.vectors import probes
 Array = npt.NDArray[np.float32]
 
 PAIRS: dict[Split, int] = {"train": 100, "validation": 40, "test": 80}
-COEFFICIENTS = (2.0, 3.0, 4.5, 6.0)
+COEFFICIENTS = (1.0, 2.0, 3.0, 4.5)
+"""In units of a layer's own mean difference: the stream of a model has no scale of its own, and grows with depth."""
 FLUENT = 0.95
 """Steering that breaks more sentences than this leaves whole counts as no steering."""
 TUNED_FLUENT = 0.97
@@ -32,12 +33,12 @@ TUNED_FLUENT = 0.97
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What one value looks like inside: held-out probe accuracies and unit mean differences, layer by layer."""
+    """What one value looks like inside: held-out probe accuracies and mean differences, layer by layer."""
 
     value: str
     validation: tuple[float, ...]
     test: tuple[float, ...]
-    directions: Array
+    differences: Array
 
     @property
     def best(self) -> tuple[int, ...]:
@@ -82,7 +83,7 @@ def look(model: Minnow, tokenizer: Tokenizer) -> list[Inside]:
 def steer(
     model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 15, tested: int = 32
 ) -> list[Moved]:
-    """Each value's rise of strict success under a unit mean difference, at all positions of its better layers."""
+    """Each value's rise of strict success when its mean difference is added at all positions of its better layers."""
     asked = {inside.value: questions.value_questions(inside.value, "validation", tuned) for inside in insides}
     jobs = [
         (inside, coefficient, question)
@@ -125,8 +126,7 @@ def _inside(value: str, found: dict[Split, Array]) -> Inside:
             logits = probe.logits(found[split][:, layer] @ seen.T)
             accuracies.append(float(((logits > 0) == _labels(found[split])).mean()))
     differences = (found["train"][::2] - found["train"][1::2]).mean(axis=0)
-    directions = differences / np.linalg.norm(differences, axis=1, keepdims=True)
-    return Inside(value, tuple(scores["validation"]), tuple(scores["test"]), directions)
+    return Inside(value, tuple(scores["validation"]), tuple(scores["test"]), differences)
 
 
 def _labels(states: Array) -> npt.NDArray[np.bool_]:
@@ -143,7 +143,7 @@ def _verdicts(
     shifts = {layer: torch.zeros(len(jobs), width) for layer in range(model.shape.layers)}
     for row, (inside, coefficient, _) in enumerate(jobs):
         for layer in inside.best:
-            shifts[layer][row] = coefficient * torch.from_numpy(inside.directions[layer])
+            shifts[layer][row] = coefficient * torch.from_numpy(inside.differences[layer])
     texts = generate.answers(
         model, tokenizer, [prompt(question.turns) for _, _, question in jobs], shifts=shifts
     )
