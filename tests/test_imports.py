@@ -12,7 +12,17 @@ import pytest
 HEAVY = {"accelerate", "llama_cpp", "peft", "textual", "torch", "transformers"}
 PUBLIC = {
     f"trimtab.engine.{name}"
-    for name in ("client", "contract", "gguf_file", "identity", "inspection", "math", "program", "text")
+    for name in (
+        "client",
+        "contract",
+        "gguf_file",
+        "identity",
+        "inspection",
+        "math",
+        "model_facts",
+        "program",
+        "text",
+    )
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -33,13 +34,16 @@ class Entry:
 
 
 COMMANDS = (
+    Entry("ask", "Ask one question and print the answer, steered as the dials say."),
     Entry("build", "Build packs from recipes, for one model."),
     Entry("doctor", "Check this installation and say what to do about what is wrong."),
+    Entry("model", "List, inspect and pull models: GGUF files and folders of safetensors."),
     Entry("pack", "List, inspect, import, export, verify and remove packs: values compiled for a model."),
     Entry(
         "plugins", "Show the plugins: methods, engines, importers, judges and recipes, built in or installed."
     ),
     Entry("recipe", "Write, check, list and show recipes: the readable sources of values."),
+    Entry("train", "Train an adapter or a model on preference pairs: RAHF, and what it is compared with."),
     Entry("worker", "Run an engine for a client at the other end of stdin and stdout."),
 )
 
@@ -101,7 +105,13 @@ def application(context: click.Context, debug: bool) -> None:
     """Chat with a language model on your own machine, and steer what it values while it speaks."""
     del debug  # read by `Application.invoke`
     if context.invoked_subcommand is None:
-        click.echo(
-            "The chat app is not part of this version yet; engines and steering are. What works now:\n"
-        )
-        click.echo(context.get_help())
+        chat()
+
+
+def chat() -> None:
+    """Opens the app."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise TrimtabError("The chat needs a terminal.", "trimtab --help shows what works without one.")
+    from trimtab.tui.app import run
+
+    run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 _OPTIONS = (
     click.option(
         "--model",
-        metavar="FILE_OR_DIR",
-        help="A GGUF file, or a folder of safetensors. [default: the built-in model]",
+        metavar="FILE_OR_NAME",
+        help="A GGUF file, a folder of safetensors, or a name from `trimtab model list`. [default: the built-in model]",
     ),
     click.option(
         "--engine",
@@ -56,14 +55,22 @@ def _request(
     model: str | None, engine: str, threads: int | None, gpu_layers: int | None, exact: bool
 ) -> LoadRequest:
     from trimtab.engine.contract import LoadRequest
+    from trimtab.errors import ModelError
 
     if model is None:
         from trimtab import minnow
 
-        path = minnow.path("safetensors" if engine == "torch" else "gguf")
+        try:
+            path = minnow.path("safetensors" if engine == "torch" else "gguf")
+        except ModelError as error:
+            raise ModelError(
+                error.what, "Name a model: --model FILE. `trimtab model list` shows some."
+            ) from error
         # So small a model is slower on many threads than on one.
         threads = threads or 1
     else:
-        path = Path(model).expanduser()
+        from trimtab.models.finding import resolve
+
+        path = resolve(model)
     kind: Any = engine
     return LoadRequest(path=str(path), engine=kind, threads=threads, gpu_layers=gpu_layers, exact=exact)

@@ -43,6 +43,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Takes the line away, so that something else can be written there."""
         if self._length:
             self._line("")
             click.echo("\r", nl=False, err=True)
