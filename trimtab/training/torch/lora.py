@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trimtab.errors import Unsupported
 
 Targets = Literal["all", "attention", "qv"]
-_QV = ("q_proj", "v_proj")
+_QV = (".q_proj", ".v_proj")
 
 
 class Factors(nn.Module):
