@@ -104,8 +104,9 @@ class _Counted:
         self._wrote = wrote
 
     def write(self, data: bytes) -> int:
-        self._wrote(len(data))
-        return self._file.write(data)
+        written = self._file.write(data)
+        self._wrote(written)
+        return written
 
     def tell(self) -> int:
         return self._file.tell()
