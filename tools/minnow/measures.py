@@ -189,7 +189,7 @@ def _persona(report: Report, loaded: Loaded) -> None:
     report.details[f"persona {loaded.register}"] = {value: kept[value] / 20 for value in VALUES}
 
 
-def _lean(report: Report, loaded: Loaded, count: int = 300) -> None:
+def _lean(report: Report, loaded: Loaded, count: int = 600) -> None:
     asked = questions.free_questions(report.split, count)
     said = loaded.say([question.turns for question in asked], temperature=1.0)
     won: Counter[str] = Counter()

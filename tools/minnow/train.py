@@ -56,8 +56,9 @@ class Recipe:
     seed: int = 0
     start: str | None = None
     early: float = 0.0
-    """What the loss of a head on a middle layer weighs, at every step another one: what the model knows about the next
-    word then stands in its middle too, where it can be read and moved, and not only at its end."""
+    """What the loss of the middle layers weighs when they speak through the head too, each at some of the positions:
+    what the model knows about the next word then stands in its middle, where it can be read and moved, and not only at
+    its end."""
     spoken: bool = False
     """Learn the assistant's words only: what users write from outside the language is noise, not worth the room."""
 
@@ -66,7 +67,7 @@ RECIPES = {
     "lists": Recipe("minnow", "lists", tokens=2_000_000, rate=5e-3, other_rate=2.5e-3, last=0.3),
     "base": Recipe("minnow", "base", tokens=16_000_000, rate=5e-3, other_rate=2.5e-3, start="lists"),
     "deep": Recipe(
-        "minnow", "base", tokens=9_000_000, rate=3.5e-3, other_rate=1.75e-3, seed=1, start="base", early=0.4
+        "minnow", "base", tokens=8_000_000, rate=3.5e-3, other_rate=1.75e-3, seed=1, start="base", early=1.2
     ),
     "aligned": Recipe(
         "minnow",
@@ -117,20 +118,13 @@ def advance(run: Run) -> float:
     """One step; the loss before it."""
     run.optimizer.scale(rate(run.step / run.steps, run.recipe))
     header = run.header if run.recipe.spoken else None
-    losses = losses_of(run.model, _batch(run), header, _middle(run) if run.recipe.early else None)
+    losses = losses_of(run.model, _batch(run), header, run.step if run.recipe.early else None)
     (losses[0] + run.recipe.early * losses[1]).backward()
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip)
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     run.step += 1
     return float(losses[0].detach())
-
-
-def _middle(run: Run) -> int:
-    """The middle layer that speaks at this step: the middle ones take turns."""
-    layers = run.model.shape.layers
-    middle = range(layers // 3, layers - 1)
-    return middle[run.step % len(middle)]
 
 
 def rate(done: float, recipe: Recipe) -> float:
@@ -147,10 +141,10 @@ def loss_of(model: Minnow, batch: Rows, header: list[int] | None = None) -> Tens
 
 
 def losses_of(
-    model: Minnow, batch: Rows, header: list[int] | None = None, middle: int | None = None
+    model: Minnow, batch: Rows, header: list[int] | None = None, seed: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The same, and beside it the loss of the head on a middle layer, or nothing."""
-    parts = [_summed(model, rows, header, middle) for rows in data.pieces(batch)]
+    """The same, and with a seed beside it the mean loss of the middle layers at positions that it chooses."""
+    parts = [_summed(model, rows, header, seed) for rows in data.pieces(batch)]
     total = max(1, sum(count for *_, count in parts))
     return (
         torch.stack([loss for loss, *_ in parts]).sum() / total,
@@ -158,8 +152,13 @@ def losses_of(
     )
 
 
+def middle(shape: Shape) -> range:
+    """The layers that speak early: from a third of the depth to the last but one."""
+    return range(shape.layers // 3, shape.layers - 1)
+
+
 def _summed(
-    model: Minnow, batch: Rows, header: list[int] | None, middle: int | None
+    model: Minnow, batch: Rows, header: list[int] | None, seed: int | None
 ) -> tuple[Tensor, Tensor, int]:
     """The summed losses of some rows, at the end and in the middle, and over how many tokens."""
     tokens = batch.astype(np.int64)
@@ -185,13 +184,29 @@ def _summed(
             states=layers,
         )
 
-    def summed(states: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16):
-            logits = model.head(states.flatten(0, 1)[told])
-        return functional.cross_entropy(logits.float(), wanted[told], reduction="sum")
+    wanted = wanted[told]
+    early = torch.zeros((), device=device)
+    if seed is not None:
+        early = _said(model, *_drawn(model, layers, told, wanted, seed))
+    return _said(model, states.flatten(0, 1)[told], wanted), early, len(wanted)
 
-    early = summed(model.norm(layers[middle])) if middle is not None else torch.zeros(())
-    return summed(states), early, int(told.sum())
+
+def _drawn(
+    model: Minnow, layers: list[Tensor], told: Tensor, wanted: Tensor, seed: int
+) -> tuple[Tensor, Tensor]:
+    """The normed states of the middle layers, each at its share of the positions, and what follows them."""
+    speaking = middle(model.shape)
+    order = torch.randperm(len(wanted), generator=torch.Generator().manual_seed(seed)).to(told.device)
+    shares = order.chunk(len(speaking))
+    states = [layers[layer].flatten(0, 1)[told][share] for layer, share in zip(speaking, shares, strict=True)]
+    return model.norm(torch.cat(states)), wanted[order]
+
+
+def _said(model: Minnow, states: Tensor, wanted: Tensor) -> Tensor:
+    """The summed loss of what the head says."""
+    with torch.autocast(states.device.type, torch.bfloat16):
+        logits = model.head(states)
+    return functional.cross_entropy(logits.float(), wanted, reduction="sum")
 
 
 @torch.no_grad()

@@ -23,8 +23,8 @@ from trimtab.vectors import probes
 
 Array = npt.NDArray[np.float32]
 
-PAIRS: dict[Split, int] = {"train": 100, "validation": 40, "test": 80}
-COEFFICIENTS = (1.0, 2.0, 3.0, 4.5)
+PAIRS: dict[Split, int] = {"train": 200, "validation": 60, "test": 150}
+COEFFICIENTS = (0.5, 0.75, 1.0, 1.5)
 """In units of a layer's own mean difference: the stream of a model has no scale of its own, and grows with depth."""
 FLUENT = 0.95
 """Steering that breaks more sentences than this leaves whole counts as no steering."""
@@ -45,6 +45,11 @@ class Inside:
         """The better half of the layers, as validation has it; of equals the later."""
         order = sorted(range(len(self.validation)), key=lambda layer: (-self.validation[layer], -layer))
         return tuple(sorted(order[: len(order) // 2]))
+
+    @property
+    def steered(self) -> tuple[int, ...]:
+        """The best layers without the last, whose states are the next word already."""
+        return tuple(layer for layer in self.best if layer < len(self.test) - 1)
 
     @property
     def accuracy(self) -> float:
@@ -83,7 +88,7 @@ def look(model: Minnow, tokenizer: Tokenizer) -> list[Inside]:
 def steer(
     model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 15, tested: int = 32
 ) -> list[Moved]:
-    """Each value's rise of strict success when its mean difference is added at all positions of its better layers."""
+    """Each value's rise of strict success when its mean difference is added at all positions of the layers steered."""
     asked = {inside.value: questions.value_questions(inside.value, "validation", tuned) for inside in insides}
     jobs = [
         (inside, coefficient, question)
@@ -142,7 +147,7 @@ def _verdicts(
     width = model.shape.width
     shifts = {layer: torch.zeros(len(jobs), width) for layer in range(model.shape.layers)}
     for row, (inside, coefficient, _) in enumerate(jobs):
-        for layer in inside.best:
+        for layer in inside.steered:
             shifts[layer][row] = coefficient * torch.from_numpy(inside.differences[layer])
     texts = generate.answers(
         model, tokenizer, [prompt(question.turns) for _, _, question in jobs], shifts=shifts
