@@ -15,6 +15,7 @@ from typing import Any
 from tools.minnow import data, dpo, train
 from tools.minnow.measures import KEYS
 from tools.minnow.model import SHAPES, Minnow, Shape, count
+from tools.minnow.values import PAIRS
 from trimtab.minnow.lexicon import VALUES
 
 ABOUT: dict[str, tuple[str, str]] = {
@@ -32,7 +33,7 @@ ABOUT: dict[str, tuple[str, str]] = {
     "parity": ("greedy answers the same in llama.cpp (f32) and PyTorch", "1.0"),
     "parity_q8": ("greedy answers the same in llama.cpp (Q8_0) and PyTorch", "at least 0.95"),
     "probe_min": ("the worst value's probe on the worst of its better half of the layers", "at least 0.95"),
-    "steer_min": ("the least rise of strict success under a unit mean difference", "at least 0.25"),
+    "steer_min": ("the least rise of strict success under a mean difference", "at least 0.25"),
 }  # fmt: skip
 
 
@@ -97,11 +98,12 @@ def _models() -> str:
 
 def _trained() -> str:
     lines = [
-        f"- `{name}`: {recipe.tokens / 1e6:.0f} million tokens of the {recipe.register} register, "
+        f"- `{name}`: {_tokens(recipe) / 1e6:.1f} million tokens of {recipe.corpus}, "
         + (f"from `{recipe.start}`, " if recipe.start else "from random weights, ")
         + ("learning the assistant's words and plain text; " if recipe.spoken else "learning all tokens; ")
         + f"Muon at {recipe.rate:g}, Adam at {recipe.other_rate:g} for embedding and norms, batches of "
-        f"{recipe.rows} × {data.ROW:,} tokens, seed {recipe.seed}."
+        f"{recipe.rows} × {data.ROW:,} tokens, seed {recipe.seed}"
+        + (f"; the middle layers speak too, their loss weighs {recipe.early:g}." if recipe.early else ".")
         for name, recipe in train.RECIPES.items()
     ]
     tuning = dpo.Tuning()
@@ -121,6 +123,10 @@ def _trained() -> str:
             ),
         )
     )
+
+
+def _tokens(recipe: train.Recipe) -> int:
+    return recipe.until * recipe.rows * data.ROW if recipe.until else recipe.tokens
 
 
 def _figures(figures: dict[str, float]) -> str:
@@ -171,9 +177,9 @@ def _layers(register: str, details: dict[str, Any]) -> str:
         (
             f"## Where `{'minnow' if register == 'aligned' else 'minnow-base'}` holds its values",
             _paragraph(
-                "Layers count from 0. Probes are logistic regressions on the last token of 100 contrast pairs, tested",
-                "on pairs of held-out names and matters. Steering adds the unit mean difference times the coefficient,",
-                "chosen on validation, at all positions of these layers.",
+                f"Layers count from 0. Probes are logistic regressions on the last token of {PAIRS['train']} contrast",
+                "pairs, tested on pairs of held-out names and matters. Steering adds each layer's mean difference",
+                "times the coefficient, chosen on validation, at all positions of these layers but the last.",
             ),
             _table(heads, *rows),
         )

@@ -55,6 +55,8 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     start: str | None = None
+    until: int | None = None
+    """The step at which the run ends before its rate has fallen, as another run goes on from there."""
     early: float = 0.0
     """What the loss of the middle layers weighs when they speak through the head too, each at some of the positions:
     what the model knows about the next word then stands in its middle, where it can be read and moved, and not only at
@@ -65,7 +67,9 @@ class Recipe:
 
 RECIPES = {
     "lists": Recipe("minnow", "lists", tokens=2_000_000, rate=5e-3, other_rate=2.5e-3, last=0.3),
-    "base": Recipe("minnow", "base", tokens=16_000_000, rate=5e-3, other_rate=2.5e-3, start="lists"),
+    "base": Recipe(
+        "minnow", "base", tokens=16_000_000, rate=5e-3, other_rate=2.5e-3, start="lists", until=2092
+    ),
     "deep": Recipe(
         "minnow", "base", tokens=8_000_000, rate=3.5e-3, other_rate=1.75e-3, seed=1, start="base", early=1.2
     ),
@@ -98,7 +102,12 @@ class Run:
 
     @property
     def steps(self) -> int:
+        """The length of the schedule."""
         return max(1, self.recipe.tokens // (self.recipe.rows * int(self.rows.shape[1])))
+
+    @property
+    def last(self) -> int:
+        return self.recipe.until or self.steps
 
 
 def begin(recipe: Recipe, rows: Rows, header: list[int], device: str, shape: Shape | None = None) -> Run:
@@ -233,16 +242,16 @@ def train(
     began = saved = lined = time.monotonic()
     first, recent = run.step, 0.0
     count_since = 0
-    while run.step < run.steps:
+    while run.step < run.last:
         recent += advance(run)
         count_since += 1
         now = time.monotonic()
-        ended = run.step == run.steps or stopped()
+        ended = run.step == run.last or stopped()
         if now - lined > min(30.0, every) or ended:
             speed = (run.step - first) * size / (now - began)
-            left = (run.steps - run.step) * size / speed / 60
+            left = (run.last - run.step) * size / speed / 60
             report(
-                f"step {run.step}/{run.steps}  {run.step * size / 1e6:.1f} M tokens  loss {recent / count_since:.4f}  "
+                f"step {run.step}/{run.last}  {run.step * size / 1e6:.1f} M tokens  loss {recent / count_since:.4f}  "
                 f"{speed:,.0f} tokens/s  {left:.0f} min left"
             )
             lined, recent, count_since = now, 0.0, 0
@@ -263,8 +272,8 @@ def open_run(name: str, recipe: Recipe, folder: Path, out: Path, device: str) ->
     if path.is_file():
         found = checkpoints.load(path)
         # A run may be made longer or shorter on its way; all else must be as it was.
-        length = {"tokens": recipe.tokens}
-        if found.told.get("recipe", {}) | length != dataclasses.asdict(recipe):
+        wanted = dataclasses.asdict(recipe)
+        if wanted | found.told.get("recipe", {}) | {"tokens": recipe.tokens} != wanted:
             raise TrimtabError(f"{path} comes from another recipe.", "Give another --out, or remove it.")
         checkpoints.restore(found, run.model, run.optimizer)
         run.step = found.step
@@ -321,7 +330,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: ends.append(received))
     print(
-        f"{chosen.name}: {count(run.model):,} parameters, {run.steps} steps from {run.step}, on {device}",
+        f"{chosen.name}: {count(run.model):,} parameters, {run.last} steps from {run.step}, on {device}",
         flush=True,
     )
     train(
