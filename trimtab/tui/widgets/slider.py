@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
+from trimtab.tui.widgets.parts import part_style
 from trimtab.tui.widgets.slider_track import Scale, Zone, draw
 
 __all__ = ["Scale", "Slider", "Zone"]
@@ -142,15 +143,12 @@ class Slider(Widget, can_focus=True):
         if y:
             return Strip.blank(width, plain)
         if self._typed is not None:
-            style = plain + self.get_component_rich_style("slider--typing", partial=True)
+            style = plain + part_style(self, "slider--typing")
             shown = f"= {self._typed}▏"[-width:]
             return Strip([Segment(shown, style)]).adjust_cell_length(width, plain)
         drawn = draw(self.scale, self.value, width, self.zones, active=self.active)
         return Strip(
-            [
-                Segment(text, plain + self.get_component_rich_style(f"slider--{part}", partial=True))
-                for text, part in drawn
-            ],
+            [Segment(text, plain + part_style(self, f"slider--{part}")) for text, part in drawn],
             width,
         )
 

@@ -25,6 +25,7 @@ from textual.timer import Timer
 
 from trimtab.tui.markdown.blocks import Code
 from trimtab.tui.markdown.rows import Row, width_of
+from trimtab.tui.widgets.parts import part_style
 from trimtab.tui.widgets.transcript_entry import Entry, EntryLayout, Laid
 from trimtab.tui.widgets.transcript_styles import COMPONENTS, CSS, Palette
 
@@ -315,12 +316,7 @@ class Transcript(ScrollView, can_focus=True):
         self._palette.forget()
 
     def _component(self, name: str) -> Style:
-        """Only what the part itself says, so that parts can be joined."""
-        styles = self.get_component_styles(name)
-        _, behind = self.background_colors
-        colour = (behind + styles.color).rich_color if styles.has_rule("color") else None
-        background = (behind + styles.background).rich_color if styles.has_rule("background") else None
-        return Style(color=colour, bgcolor=background) + styles.text_style
+        return part_style(self, name)
 
     def render_line(self, y: int) -> Strip:
         row_y = self.scroll_offset.y + y

@@ -68,7 +68,7 @@ class EntryLayout:
 
     def _body(self, entry: Entry, text: str) -> Layout:
         if entry.mine:
-            return plain(text, self.width)
+            return plain(text.rstrip(), self.width)
         if entry.live:
             return self._growing.lay_out(text)
         return lay_out(text, self.width) if text.strip() else Layout()
