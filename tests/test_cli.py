@@ -47,11 +47,10 @@ def test_the_version_is_told() -> None:
     assert trimtab("--version").stdout == f"trimtab {__version__}\n"
 
 
-def test_without_a_command_it_says_what_works_and_that_the_app_is_not_there() -> None:
+def test_without_a_command_and_without_a_terminal_it_says_what_to_do() -> None:
     answer = trimtab()
-    assert answer.returncode == 0
-    assert "not part of this version yet" in answer.stdout
-    assert "Commands:" in answer.stdout
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("trimtab: The chat needs a terminal.") and "--help" in answer.stderr
 
 
 def test_help_is_there_within_a_fifth_of_a_second() -> None:
