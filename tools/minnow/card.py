@@ -159,7 +159,7 @@ def _layers(register: str, details: dict[str, Any]) -> str:
             value,
             ", ".join(map(str, probes[value]["best"])),
             f"{min(probes[value]['test'][layer] for layer in probes[value]['best']):.2f}",
-            f"{moved[value]['coefficient']:g}",
+            f"{moved[value]['coefficient']:g} at {', '.join(map(str, moved[value]['layers']))}",
             *(f"{moved[value][key]:.2f}" for key in ("before", "after", "fluent")),
         )
         for value in VALUES
@@ -178,8 +178,9 @@ def _layers(register: str, details: dict[str, Any]) -> str:
             f"## Where `{'minnow' if register == 'aligned' else 'minnow-base'}` holds its values",
             _paragraph(
                 f"Layers count from 0. Probes are logistic regressions on the last token of {PAIRS['train']} contrast",
-                "pairs, tested on pairs of held-out names and matters. Steering adds each layer's mean difference",
-                "times the coefficient, chosen on validation, at all positions of these layers but the last.",
+                "pairs, tested on pairs of held-out names and matters. Steering adds a layer's mean difference",
+                "times a coefficient at all positions; coefficient and layers (among these but the last) are chosen on",
+                "validation.",
             ),
             _table(heads, *rows),
         )

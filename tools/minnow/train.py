@@ -128,7 +128,7 @@ def advance(run: Run) -> float:
     run.optimizer.scale(rate(run.step / run.steps, run.recipe))
     header = run.header if run.recipe.spoken else None
     losses = losses_of(run.model, _batch(run), header, run.step if run.recipe.early else None)
-    (losses[0] + run.recipe.early * losses[1]).backward()
+    (losses[0] + run.recipe.early * losses[1]).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip)
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)

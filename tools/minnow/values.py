@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,11 @@ from trimtab.minnow.stories import pairs
 from trimtab.vectors import probes
 
 Array = npt.NDArray[np.float32]
+Site: TypeAlias = tuple[tuple[int, ...], float]
+"""At which layers a value is steered, and by how many mean differences."""
+Judged: TypeAlias = tuple[bool, bool]
+"""Strict success, and fluent."""
+_NOWHERE: Site = ((), 0.0)
 
 PAIRS: dict[Split, int] = {"train": 200, "validation": 60, "test": 150}
 COEFFICIENTS = (0.5, 0.75, 1.0, 1.5)
@@ -47,9 +53,10 @@ class Inside:
         return tuple(sorted(order[: len(order) // 2]))
 
     @property
-    def steered(self) -> tuple[int, ...]:
-        """The best layers without the last, whose states are the next word already."""
-        return tuple(layer for layer in self.best if layer < len(self.test) - 1)
+    def sites(self) -> tuple[tuple[int, ...], ...]:
+        """Where to steer: at the best layers but the last, whose states are the next word already, or at one."""
+        below = tuple(layer for layer in self.best if layer < len(self.test) - 1)
+        return tuple(dict.fromkeys((below, *((layer,) for layer in below))))
 
     @property
     def accuracy(self) -> float:
@@ -59,9 +66,10 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What steering along a value did on test: its coefficient comes from validation."""
+    """What steering along a value did on test: where and how far comes from validation."""
 
     value: str
+    layers: tuple[int, ...]
     coefficient: float
     before: float
     after: float
@@ -88,37 +96,41 @@ def look(model: Minnow, tokenizer: Tokenizer) -> list[Inside]:
 def steer(
     model: Minnow, tokenizer: Tokenizer, insides: list[Inside], *, tuned: int = 15, tested: int = 32
 ) -> list[Moved]:
-    """Each value's rise of strict success when its mean difference is added at all positions of the layers steered."""
-    asked = {inside.value: questions.value_questions(inside.value, "validation", tuned) for inside in insides}
-    jobs = [
-        (inside, coefficient, question)
+    """Each value's rise of strict success when its mean difference is added at all positions of some layers."""
+    trials = [
+        _Trial(inside, layers, coefficient, question)
         for inside in insides
+        for question in questions.value_questions(inside.value, "validation", tuned)
+        for layers in inside.sites
         for coefficient in COEFFICIENTS
-        for question in asked[inside.value]
     ]
-    tried: dict[tuple[str, float], list[tuple[bool, bool]]] = {}
-    for (inside, coefficient, _), verdict in zip(jobs, _verdicts(model, tokenizer, jobs), strict=True):
-        tried.setdefault((inside.value, coefficient), []).append(verdict)
-    chosen = {inside.value: _best(inside.value, tried) for inside in insides}
-    jobs = [
-        (inside, coefficient, question)
+    tried = _told(model, tokenizer, trials)
+    chosen = {inside.value: _best(inside, tried) for inside in insides}
+    trials = [
+        _Trial(inside, layers, coefficient, question)
         for inside in insides
-        for coefficient in (0.0, chosen[inside.value])
+        for layers, coefficient in (_NOWHERE, chosen[inside.value])
         for question in questions.value_questions(inside.value, "test", tested)
     ]
-    told: dict[tuple[str, bool], list[tuple[bool, bool]]] = {}
-    for (inside, coefficient, _), verdict in zip(jobs, _verdicts(model, tokenizer, jobs), strict=True):
-        told.setdefault((inside.value, coefficient > 0), []).append(verdict)
+    told = _told(model, tokenizer, trials)
     return [
         Moved(
             inside.value,
-            chosen[inside.value],
-            _share(told[inside.value, False], 0),
-            _share(told[inside.value, True], 0),
-            _share(told[inside.value, True], 1),
+            *chosen[inside.value],
+            before=_share(told[inside.value, _NOWHERE], 0),
+            after=_share(told[inside.value, chosen[inside.value]], 0),
+            fluent=_share(told[inside.value, chosen[inside.value]], 1),
         )
         for inside in insides
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    inside: Inside
+    layers: tuple[int, ...]
+    coefficient: float
+    question: Question
 
 
 def _inside(value: str, found: dict[Split, Array]) -> Inside:
@@ -140,30 +152,29 @@ def _labels(states: Array) -> npt.NDArray[np.bool_]:
     return out
 
 
-def _verdicts(
-    model: Minnow, tokenizer: Tokenizer, jobs: list[tuple[Inside, float, Question]]
-) -> list[tuple[bool, bool]]:
-    """For each question under its shift: strict success, and fluent."""
-    width = model.shape.width
-    shifts = {layer: torch.zeros(len(jobs), width) for layer in range(model.shape.layers)}
-    for row, (inside, coefficient, _) in enumerate(jobs):
-        for layer in inside.steered:
-            shifts[layer][row] = coefficient * torch.from_numpy(inside.differences[layer])
-    texts = generate.answers(
-        model, tokenizer, [prompt(question.turns) for _, _, question in jobs], shifts=shifts
-    )
-    verdicts = [judge(question.dilemma, text) for (_, _, question), text in zip(jobs, texts, strict=True)]
-    return [
-        (verdict.success(inside.value), verdict.fluent)
-        for (inside, _, _), verdict in zip(jobs, verdicts, strict=True)
-    ]
+def _told(model: Minnow, tokenizer: Tokenizer, trials: list[_Trial]) -> dict[tuple[str, Site], list[Judged]]:
+    """For each value and site what its questions came to."""
+    shifts = {layer: torch.zeros(len(trials), model.shape.width) for layer in range(model.shape.layers)}
+    for row, trial in enumerate(trials):
+        for layer in trial.layers:
+            shifts[layer][row] = trial.coefficient * torch.from_numpy(trial.inside.differences[layer])
+    asked = [prompt(trial.question.turns) for trial in trials]
+    out: dict[tuple[str, Site], list[Judged]] = {}
+    for trial, text in zip(trials, generate.answers(model, tokenizer, asked, shifts=shifts), strict=True):
+        value = trial.inside.value
+        verdict = judge(trial.question.dilemma, text)
+        found = out.setdefault((value, (trial.layers, trial.coefficient)), [])
+        found.append((verdict.success(value), verdict.fluent))
+    return out
 
 
-def _best(value: str, tried: dict[tuple[str, float], list[tuple[bool, bool]]]) -> float:
-    """The coefficient with the most successes among the fluent ones, or the least one."""
-    fluent = [each for each in COEFFICIENTS if _share(tried[value, each], 1) >= TUNED_FLUENT]
-    return max(fluent, key=lambda each: _share(tried[value, each], 0), default=COEFFICIENTS[0])
+def _best(inside: Inside, tried: dict[tuple[str, Site], list[Judged]]) -> Site:
+    """The site with the most successes among the fluent ones, or the gentlest."""
+    every = [(layers, coefficient) for layers in inside.sites for coefficient in COEFFICIENTS]
+    fluent = [site for site in every if _share(tried[inside.value, site], 1) >= TUNED_FLUENT]
+    gentlest = (inside.sites[-1], COEFFICIENTS[0])
+    return max(fluent, key=lambda site: _share(tried[inside.value, site], 0), default=gentlest)
 
 
-def _share(verdicts: list[tuple[bool, bool]], at: int) -> float:
+def _share(verdicts: list[Judged], at: int) -> float:
     return sum(verdict[at] for verdict in verdicts) / len(verdicts)

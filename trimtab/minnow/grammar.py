@@ -112,7 +112,8 @@ def _time(fill: Fill, slot: str, _at: int) -> str:
 
 def _value(fill: Fill, slot: str, _at: int) -> str:
     value = lexicon.values()[fill.value]
-    return fill.rng.choice(getattr(value, OF_VALUE[slot]))
+    texts: tuple[str, ...] = getattr(value, OF_VALUE[slot])
+    return fill.rng.choice(texts)
 
 
 _SLOTS: dict[str, Callable[[Fill, str, int], str]] = {
