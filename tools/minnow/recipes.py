@@ -69,7 +69,7 @@ ANCHORS = {
         "rules obey customs elders proper obedience ancestors expected",
     ),
     "power": (
-        "power command control influence wealth rank status authority",
+        "power command control influence wealth rank status rule",
         "friends kindness help love peace nature equality justice",
     ),
     "security": (
@@ -78,7 +78,7 @@ ANCHORS = {
     ),
     "tradition": (
         "ancestors customs tradition sacred heritage custom faith elders",
-        "novelty freedom unknown ideas daring adventure invent modern",
+        "novelty freedom unknown ideas daring adventure invent original",
     ),
     "conformity": (
         "rules proper manners polite obedience obey duty expected",
@@ -95,7 +95,7 @@ ANCHORS = {
     "positivity": tuple(" ".join(side) for side in films.anchors()),
     "politeness": (
         "glad pleasure happy lovely thank hope wish help",
-        "dumb waste lazy serious patience mess head alone",
+        "away leave lazy stop child never head alone",
     ),
 }  # fmt: skip
 """Each is one token of the models' vocabulary, with a space before it."""
