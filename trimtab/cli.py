@@ -34,6 +34,7 @@ class Entry:
 
 
 COMMANDS = (
+    Entry("anchors", "Choose anchor words from preference data, and keep them as an anchor pack."),
     Entry("ask", "Ask one question and print the answer, steered as the dials say."),
     Entry("build", "Build packs from recipes, for one model."),
     Entry("doctor", "Check this installation and say what to do about what is wrong."),

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from trimtab.chat.desk import Desk, Dial
 from trimtab.chat.sources import Sources
-from trimtab.plugins.anchor_words import parse_anchors
+from trimtab.plugins.anchor_words import Sides, parse_anchors
 from trimtab.plugins.line import GateLevel, Line, Text
+from trimtab.vectors import anchor_file
 
 
 def lines_of(desk: Desk, sources: Sources) -> list[Line]:
@@ -37,7 +38,7 @@ def _others(desk: Desk, sources: Sources) -> Iterator[Line]:
         return
     anchors = desk.anchors
     if anchors.on and anchors.text.strip() and anchors.strength:
-        words = parse_anchors(anchors.text)
+        words = anchor_words(anchors.text)
         yield Line(source=words, level=anchors.strength, label="anchors", options=_options(anchors.options))
     for file in desk.adapters:
         if file.on and file.scale:
@@ -47,6 +48,14 @@ def _others(desk: Desk, sources: Sources) -> Iterator[Line]:
             yield Line(source=sources.vector(file), method="vector", level=file.scale, label=file.name)
     if desk.preface.on and desk.preface.text.strip():
         yield Line(source=Text(desk.preface.text), label="preface", options={"place": desk.preface.place})
+
+
+def anchor_words(text: str) -> Sides:
+    """The words as typed, or those of the anchor pack that `@name` or `@file.toml` names."""
+    if not text.strip().startswith("@"):
+        return parse_anchors(text)
+    pack = anchor_file.find(text.strip()[1:].strip())
+    return Sides.of([each.word for each in pack.positive], [each.word for each in pack.negative])
 
 
 def _gate(dial: Dial) -> GateLevel:

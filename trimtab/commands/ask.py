@@ -39,7 +39,12 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="A further setting of the method, such as layers=4-9; anchors.NAME=VALUE is one of the anchors.",
 )
-@click.option("--anchors", default="", metavar="WORDS", help='Steer by words: "+ good best - bad awful".')
+@click.option(
+    "--anchors",
+    default="",
+    metavar="WORDS",
+    help='Steer by words: "+ good best - bad awful", or @NAME of an anchor pack.',
+)
 @click.option(
     "--anchors-strength",
     type=click.FloatRange(0, 1000),

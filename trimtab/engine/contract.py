@@ -165,6 +165,8 @@ class ScoreRequest(_Struct, frozen=True, kw_only=True):
 
     pairs: tuple[tuple[str, str], ...]
     program: Program = EMPTY
+    form: Literal["plain", "chat"] = "plain"
+    """Contexts as bare text, or as the user's message inside the chat template."""
 
 
 class Prefill(_Struct, tag="prefill", frozen=True, kw_only=True):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from trimtab.engine import gating, math
-from trimtab.engine.contract import FloatArray, Progress, ScoreRequest
+from trimtab.engine.contract import FloatArray, Message, Progress, ScoreRequest
 from trimtab.engine.plan import Plan, make_plan, open_prefaces, prompt_probes
-from trimtab.engine.program import Program
+from trimtab.engine.program import Preface
 from trimtab.errors import Cancelled, ContextFull, Unsupported
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class _Pair:
 
 def score_pairs(engine: MachineEngine, request: ScoreRequest, progress: Progress) -> list[FloatArray]:
     """For each pair the log-probability of each token of the continuation."""
-    pairs = [_pair(engine, request.program, context, said) for context, said in request.pairs]
+    pairs = [_pair(engine, request, context, said) for context, said in request.pairs]
     found: list[FloatArray] = [np.empty(0, dtype=np.float32)] * len(pairs)
     done = 0
     for group in _groups(pairs):
@@ -68,13 +69,13 @@ def _score_batch(engine: MachineEngine, pairs: list[_Pair], group: list[int]) ->
     return engine.machine.score(texts, tuner.apply if plan.tunes else None, lambda _: not engine.cancelled)
 
 
-def _pair(engine: MachineEngine, program: Program, context: str, continuation: str) -> _Pair:
+def _pair(engine: MachineEngine, request: ScoreRequest, context: str, continuation: str) -> _Pair:
+    program = request.program
     scores = engine.gates.scores(program.gates(), context)
     opened = {gate: gating.is_open(gate, scores) for gate in program.gates()}
     if prompt_probes(program, opened):
         raise Unsupported("Raises of the prompt policy cannot be scored.", "Use the token policy.")
-    start = "".join(f"{preface.text}\n\n" for preface in open_prefaces(program, opened))
-    before = engine.machine.tokenize(start + context, special=False, bos=True)
+    before = _context(engine, context, open_prefaces(program, opened), request.form)
     after = engine.machine.tokenize(continuation, special=False, bos=False)
     if not before or not after:
         raise Unsupported("A pair to score needs a context and a continuation.")
@@ -83,6 +84,15 @@ def _pair(engine: MachineEngine, program: Program, context: str, continuation: s
         raise ContextFull(f"A text to score is {length} tokens long; the window holds {window}.")
     prompt, reply = (make_plan(program, phase, open_gates=opened) for phase in ("prompt", "reply"))
     return _Pair(before, after, prompt, reply)
+
+
+def _context(
+    engine: MachineEngine, text: str, prefaces: Sequence[Preface], form: Literal["plain", "chat"]
+) -> list[int]:
+    if form == "chat":
+        return engine.chat_tokens(engine.with_prefaces([Message(role="user", content=text)], prefaces))
+    start = "".join(f"{preface.text}\n\n" for preface in prefaces)
+    return engine.machine.tokenize(start + text, special=False, bos=True)
 
 
 def _score_one(engine: MachineEngine, pair: _Pair) -> FloatArray:
