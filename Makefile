@@ -2,6 +2,7 @@
 
 PYTHON ?=
 VENV ?= .venv
+PEERS ?= .peers
 BACKEND ?=
 TORCH ?=
 BIN := $(VENV)/bin
@@ -44,6 +45,8 @@ format: $(DEVELOPMENT)  ## lay the code out
 
 bench: $(DEVELOPMENT)  ## speed, as ratios
 	$(BIN)/python -m benchmarks.steering
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" PEERS="$(PEERS)" bash tools/peers/environment.sh repeng
+	$(BIN)/python -m benchmarks.vectors --peer $(PEERS)/repeng/bin/python
 
 setup: $(BASE)  ## install Trimtab into .venv
 	@$(if $(BACKEND),$(SETUP) backend)
@@ -51,7 +54,7 @@ setup: $(BASE)  ## install Trimtab into .venv
 	@echo 'Ready: $(BIN)/trimtab --help'
 
 clean:  ## remove .venv and all that was built
-	rm -rf $(VENV) build dist trimtab.egg-info trimtab/engine/_hook.so trimtab/engine/_hook.dylib
+	rm -rf $(VENV) $(PEERS) build dist trimtab.egg-info trimtab/engine/_hook.so trimtab/engine/_hook.dylib
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BASE): $(INGREDIENTS)

@@ -1,66 +1,69 @@
-"""Makes control vectors with repeng or dialz, in an environment that has one of them, for the importers' tests.
+"""Makes a control vector with repeng or dialz, and says what the peer itself does with it.
 
-    python -m venv /some/where && /some/where/bin/pip install repeng      # or dialz; repeng wants numpy < 2
-    /some/where/bin/python tools/peers/vectors.py repeng --model FOLDER --pairs pairs.json --out OUT
-    TRIMTAB_PEERS=OUT make test ONLY=tests/vectors/test_real_peers.py
+    tools/peers/environment.sh repeng
+    .peers/repeng/bin/python -m tools.peers.vectors repeng --model FOLDER --recipe RECIPE.toml --out OUT
 
-`pairs.json` is a list of {"positive": …, "negative": …}. OUT gets repeng.gguf and repeng.json: the numbers as the
-peer holds them in memory, and which versions made them.
+OUT gets repeng.gguf, as the peer wrote it, and repeng.json: its numbers as it holds them in memory, which versions
+made them, and the tokens that it says under the vector. Tests hold what Trimtab imports against all three.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
+import hashlib
 import json
+import tomllib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+from tools.peers.trainers import METHODS, Pairs, load
+
+COUNT = 24
+"""Tokens of a reply."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("peer", choices=("repeng", "dialz"))
+    parser.add_argument("peer", choices=sorted(METHODS))
     parser.add_argument("--model", type=Path, required=True, help="a folder of safetensors")
-    parser.add_argument(
-        "--pairs", type=Path, required=True, help="JSON: a list of positive and negative texts"
-    )
+    parser.add_argument("--recipe", type=Path, required=True, help="where the pairs are")
+    parser.add_argument("--pairs", type=int, help="how many of them; all unless told")
+    parser.add_argument("--strengths", type=float, nargs="+", default=[1.0, -1.0])
     parser.add_argument("--out", type=Path, required=True, help="a folder to write to")
     chosen = parser.parse_args(arguments)
-    pairs = [(pair["positive"], pair["negative"]) for pair in json.loads(chosen.pairs.read_text("utf-8"))]
-    vector = {"repeng": train_repeng, "dialz": train_dialz}[chosen.peer](chosen.model, pairs)
+    peer, pairs = load(chosen.peer, chosen.model), read_pairs(chosen.recipe)[: chosen.pairs]
+    vector = peer.train(pairs, METHODS[chosen.peer][0])
     chosen.out.mkdir(parents=True, exist_ok=True)
     vector.export_gguf(str(chosen.out / f"{chosen.peer}.gguf"))
+    prompts = [pairs[0][1], pairs[-1][0]]
     told = {
         "versions": {name: version(name) for name in (chosen.peer, "gguf", "numpy", "torch", "transformers")},
+        "weights": hashlib.sha256((chosen.model / "model.safetensors").read_bytes()).hexdigest(),
         "model_type": vector.model_type,
         "directions": {str(layer): [float(x) for x in values] for layer, values in vector.directions.items()},
+        "replies": [
+            {
+                "prompt": prompt,
+                "prompt_tokens": peer.tokens(prompt),
+                "plain": peer.reply(prompt, COUNT),
+                "steered": {
+                    str(strength): peer.reply(prompt, COUNT, vector, strength)
+                    for strength in chosen.strengths
+                },
+            }
+            for prompt in prompts
+        ],
     }
     (chosen.out / f"{chosen.peer}.json").write_text(json.dumps(told), encoding="utf-8")
     print(f"{len(vector.directions)} vectors in {chosen.out}")
 
 
-def train_repeng(model: Path, pairs: Sequence[tuple[str, str]]) -> Any:
-    transformers, repeng = importlib.import_module("transformers"), importlib.import_module("repeng")
-    loaded = transformers.AutoModelForCausalLM.from_pretrained(model)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    controlled = repeng.ControlModel(loaded, list(range(1, loaded.config.num_hidden_layers)))
-    entries = [repeng.DatasetEntry(positive=positive, negative=negative) for positive, negative in pairs]
-    return repeng.ControlVector.train(controlled, tokenizer, entries)
-
-
-def train_dialz(model: Path, pairs: Sequence[tuple[str, str]]) -> Any:
-    transformers, dialz = importlib.import_module("transformers"), importlib.import_module("dialz")
-    layers = transformers.AutoConfig.from_pretrained(model).num_hidden_layers
-    steered = dialz.SteeringModel(str(model), list(range(1, layers)))
-    dataset = dialz.Dataset()
-    for positive, negative in pairs:
-        dataset.add_entry(positive, negative)
-    return dialz.SteeringVector.train(steered, dataset)
+def read_pairs(recipe: Path) -> Pairs:
+    told = tomllib.loads(recipe.read_text(encoding="utf-8"))
+    return [(pair["positive"], pair["negative"]) for pair in told["pairs"]]
 
 
 if __name__ == "__main__":
