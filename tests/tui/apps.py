@@ -79,7 +79,7 @@ def told(pilot: Pilot[None]) -> str:
     return "\n".join(each.message for each in pilot.app._notifications)
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"it did not come true; the screen:\n{text_of(pilot)}"

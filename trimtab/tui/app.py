@@ -14,7 +14,6 @@ from textual.screen import Screen
 from trimtab.settings import Settings, SettingsFile, default_path, read
 from trimtab.tui.keys import KEYS, keys_of, shown, unknown
 from trimtab.tui.screens.chat import ChatScreen
-from trimtab.tui.screens.dialogs import Help
 from trimtab.tui.shown import line
 from trimtab.tui.themes import DARK, LIGHT, OURS
 from trimtab.tui.widgets.slider import Slider
@@ -61,14 +60,16 @@ class TrimtabApp(App[None]):
         self.settings = settings or read(self.settings_file.path)
         self._open_backend = open_backend
         self.chat: ChatScreen | None = None
-
-    async def on_mount(self) -> None:
+        # Before anything is painted, or all styles would be computed twice.
         for theme in OURS:
             self.register_theme(theme)
-        self._use_look()
+        self.theme = self._theme()
+
+    async def on_mount(self) -> None:
         self._use_keys()
         self.chat = ChatScreen()
         await self.push_screen(self.chat)
+        self._tell_theme()
 
     def open_backend(self) -> Awaitable[Backend]:
         return self._open_backend(self.settings)
@@ -79,6 +80,8 @@ class TrimtabApp(App[None]):
         return shown(keys_of(id, default, self.settings.keys))
 
     def show_help(self) -> None:
+        from trimtab.tui.screens.dialogs import Help
+
         _ = self.push_screen(Help(self.settings.keys))
 
     def show_settings(self) -> None:
@@ -109,8 +112,15 @@ class TrimtabApp(App[None]):
             self._use_keys()
 
     def _use_look(self) -> None:
-        wanted = self.settings.look.theme or DARK.name
-        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self.theme = self._theme()
+        self._tell_theme()
+
+    def _theme(self) -> str:
+        wanted = self.settings.look.theme
+        return wanted if wanted in self.available_themes else DARK.name
+
+    def _tell_theme(self) -> None:
+        wanted = self.settings.look.theme
         if wanted not in self.available_themes:
             self.notify(line(f"There is no theme {wanted!r}."), severity="warning", markup=False)
 

@@ -69,9 +69,9 @@ class Conversing:
 
     # Which conversation
 
-    async def new(self, *, keep_desk: bool = False) -> None:
+    async def new(self) -> None:
         self._put_aside()
-        self.session = self._new(self.desk if keep_desk else Desk())
+        self.session = self._new(Desk())
         self._view.conversation_changed()
 
     async def open(self, conversation: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 DEEPEST = 12
 """Lists and quotes within each other that are still indented."""
+_NESTING = 150
+_FARTHEST = 60
+_MARKER = r"(?:>|[-*+][ \t]|\d{1,9}[.)][ \t])"
+_DEEP = re.compile(rf"^((?:[ \t]*{_MARKER}){{20}}[ \t]*)(?={_MARKER})", re.MULTILINE)
+_FAR = re.compile(rf"^ {{{_FARTHEST},}}(?={_MARKER})", re.MULTILINE)
 _CODE = ("│ ", "code-edge")
 _QUOTE = ("▎ ", "quote-edge")
 
@@ -53,7 +59,14 @@ def plain(text: str, width: int) -> Layout:
 def tree(text: str) -> SyntaxTreeNode:
     from markdown_it.tree import SyntaxTreeNode
 
-    return SyntaxTreeNode(_parser().parse(text))
+    return SyntaxTreeNode(_parser().parse(_shallow(text)))
+
+
+def _shallow(text: str) -> str:
+    """The parser drops what is nested too deeply: here the markers of what is become text."""
+    if not _DEEP.search(text) and not _FAR.search(text):
+        return text
+    return _FAR.sub(" " * _FARTHEST, _DEEP.sub(r"\1\\", text))
 
 
 @functools.cache
@@ -61,7 +74,7 @@ def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     # HTML is text like any other here.
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 30})
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _NESTING})
     return parser.enable(["table", "strikethrough"])
 
 

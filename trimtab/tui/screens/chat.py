@@ -15,7 +15,7 @@ from trimtab.errors import TrimtabError
 from trimtab.tui.desk_edit import History
 from trimtab.tui.keys import bindings
 from trimtab.tui.screens.desk_actions import DeskActions
-from trimtab.tui.screens.list_actions import ListActions
+from trimtab.tui.screens.list_actions import ROOM_FOR_BOTH, ListActions
 from trimtab.tui.screens.message_actions import MessageActions
 from trimtab.tui.shown import line
 from trimtab.tui.widgets.transcript_entry import Entry
@@ -51,7 +51,7 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
     }
     """
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012  (as Textual declares it)
-        (0, "-tiny"), (70, "-narrow"), (110, "-normal"), (160, "-wide"),
+        (0, "-tiny"), (70, "-narrow"), (ROOM_FOR_BOTH, "-normal"), (160, "-wide"),
     ]  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("anywhere", "desk", "messages"),
@@ -61,6 +61,7 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
 
     def __init__(self) -> None:
         super().__init__()
+        self.add_class("-empty")
         self._welcome = Welcome(id="welcome")
         self._told = 0.0
         self._looked_at: int | None = None
@@ -85,7 +86,6 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
         if not look.desk:
             self.panel.display = False
         self.top.model = "starting…"
-        self.add_class("-empty")
         self.composer.remember(list(QUESTIONS))
         self.call_after_refresh(lambda: self.run_worker(self._start(), name="start"))
 
@@ -139,11 +139,11 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
     # What the conversation tells
 
     def conversation_changed(self) -> None:
-        if self.conversing is None:
-            return
-        entries = self.conversing.entries()
+        entries = self.conversing.entries() if self.conversing is not None else []
         self.set_class(not entries, "-empty")
         self.transcript.show(entries)
+        if self.conversing is None:
+            return
         if self.conversing.id != self._looked_at:
             self._looked_at = self.conversing.id
             if self.panel.desk != self.conversing.desk:
@@ -202,8 +202,9 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
         """Keeps what is being said, and lets engine and store go."""
         if self.conversing is not None:
             await self.conversing.close()
-        if self.backend is not None:
-            await self.backend.close()
+        backend, self.backend = self.backend, None
+        if backend is not None:
+            await backend.close()
 
 
 _ENGINES = {"llama": "llama.cpp", "torch": "PyTorch"}

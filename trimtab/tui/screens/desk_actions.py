@@ -5,7 +5,6 @@ from __future__ import annotations
 from textual import work
 
 from trimtab.chat.desk import Desk
-from trimtab.tui.screens.dialogs import AskLine, Pick
 from trimtab.tui.screens.parts import ChatParts
 from trimtab.tui.widgets.desk_panel import DeskPanel
 
@@ -50,6 +49,7 @@ class DeskActions(ChatParts):
     @work
     async def action_save_preset(self) -> None:
         from trimtab.chat.presets import Preset, Presets
+        from trimtab.tui.screens.dialogs import AskLine
 
         name = await self.app.push_screen_wait(AskLine("Save the desk as", hint="A name, to recall it by."))
         if name and name.strip():
@@ -58,6 +58,7 @@ class DeskActions(ChatParts):
     @work
     async def action_recall_preset(self) -> None:
         from trimtab.chat.presets import Presets
+        from trimtab.tui.screens.dialogs import Pick
 
         presets = Presets.default()
         names = presets.names()

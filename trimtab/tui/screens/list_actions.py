@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from textual import work
 
-from trimtab.tui.screens.dialogs import AskLine
 from trimtab.tui.screens.parts import ChatParts
 from trimtab.tui.widgets.sidebar import Listed, Sidebar
 
 if TYPE_CHECKING:
     from trimtab.chat.store import Store
+
+ROOM_FOR_BOTH = 110
+"""Columns from which on chats and desk stand beside the conversation."""
 
 
 class ListActions(ChatParts):
@@ -47,15 +49,22 @@ class ListActions(ChatParts):
             self.composer.focus()
 
     def action_search_chats(self) -> None:
-        self.sidebar.display = True
+        self._show_sidebar(shown=True)
         self.sidebar.search()
 
     def action_toggle_sidebar(self) -> None:
-        self.sidebar.display = not self.sidebar.display
+        self._show_sidebar(shown=not self.sidebar.display)
+
+    def _show_sidebar(self, *, shown: bool) -> None:
+        """On a narrow screen it takes the place of the desk."""
+        self.sidebar.display = shown
+        if self.size.width < ROOM_FOR_BOTH:
+            self.panel.display = not shown
 
     @work
     async def action_rename(self) -> None:
         from trimtab.chat.store import Store
+        from trimtab.tui.screens.dialogs import AskLine
 
         chat = self.sidebar.highlighted
         if self.backend is None or self.conversing is None or chat is None:

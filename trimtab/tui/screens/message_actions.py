@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from trimtab.errors import TrimtabError
-from trimtab.tui import clipboard
-from trimtab.tui.editor import edit
 from trimtab.tui.screens.parts import ChatParts
 from trimtab.tui.widgets.composer import Composer
 from trimtab.tui.widgets.transcript_entry import Entry
@@ -19,7 +17,7 @@ class MessageActions(ChatParts):
         event.stop()
         if self.editing is not None:
             message, self.editing = self.editing, None
-            self.composer.border_subtitle = ""
+            self.composer.border_title = ""
             self.do(self._edit(message, event.text))
         else:
             self.do(self._send(event.text))
@@ -35,8 +33,7 @@ class MessageActions(ChatParts):
             await self.conversing.send(text)
         except TrimtabError as error:
             self.trouble(error)
-            if self.conversing is not None:
-                self.transcript.show(self.conversing.entries())
+            self.conversation_changed()
             stored = self.conversing is not None and any(
                 each.mine and each.text == text for each in self.conversing.entries()[-1:]
             )
@@ -50,6 +47,7 @@ class MessageActions(ChatParts):
     def _show_waiting(self, text: str) -> None:
         note = "is sent when the model is loaded"
         waiting = Entry(id=-1, mine=True, name="you", text=text, notes=(("note", note),))
+        self.remove_class("-empty")
         self.transcript.show([*self.transcript.entries, waiting])
 
     async def _edit(self, message: int, text: str) -> None:
@@ -60,7 +58,7 @@ class MessageActions(ChatParts):
         event.stop()
         if self.editing is not None:
             self.editing = None
-            self.composer.border_subtitle = ""
+            self.composer.border_title = ""
             self.composer.put("")
         elif self.panel.display:
             self.panel.enter()
@@ -71,6 +69,8 @@ class MessageActions(ChatParts):
         self.composer.focus()
 
     def action_editor(self) -> None:
+        from trimtab.tui.editor import edit
+
         try:
             with self.app.suspend():
                 text = edit(self.composer.text)
@@ -114,7 +114,7 @@ class MessageActions(ChatParts):
             return
         self.editing = entry.id
         whose = "your message" if entry.mine else "the reply"
-        self.composer.border_subtitle = f"editing {whose}, esc gives it up"
+        self.composer.border_title = f"editing {whose}, esc gives it up"
         self.composer.put(entry.text)
         self.composer.focus()
 
@@ -143,6 +143,8 @@ class MessageActions(ChatParts):
 
     def _copied(self, text: str) -> None:
         """By the terminal and by the platform's tool: either may be missing."""
+        from trimtab.tui import clipboard
+
         self.app.copy_to_clipboard(text)
         tool = clipboard.copy(text)
         self.tell(f"copied {len(text)} characters, by the terminal{f' and {tool}' if tool else ' (OSC 52)'}")

@@ -51,6 +51,10 @@ class ChatParts(Screen[None]):
         assert isinstance(self.app, TrimtabApp)
         return self.app
 
+    def conversation_changed(self) -> None:
+        """The messages that are looked at are others now."""
+        raise NotImplementedError
+
     def do(self, work: Awaitable[object]) -> None:
         """In the background; what goes wrong is told."""
         self.run_worker(self._guarded(work))

@@ -69,7 +69,6 @@ class DeskPanel(Vertical):
         yield self._title
         yield self._lines
         yield self._anchors
-        yield self.inspector
 
     @property
     def lines(self) -> list[DeskLine]:
@@ -143,6 +142,8 @@ class DeskPanel(Vertical):
         self._anchors.focus()
 
     def toggle_inspector(self) -> None:
+        if not self.inspector.is_attached:
+            _ = self.mount(self.inspector)
         self.toggle_class("-inspecting")
         self._inspect()
 
