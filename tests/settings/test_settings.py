@@ -101,6 +101,7 @@ def test_any_text_can_be_a_setting(text: str) -> None:
     assert tomllib.loads(edited(COMMENTED, "chat", "system", text, "it"))["chat"]["system"] == text
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.booleans(), st.integers(-(2**60), 2**60), st.floats(allow_nan=False, allow_infinity=False))
 )

@@ -27,6 +27,8 @@ _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_].*?\x1b\\|[@-Z\\-_=>])", re.DOTALL
 )
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Terminal:
@@ -50,7 +52,7 @@ class Terminal:
     def text(self) -> str:
         return _ESCAPES.sub("", self.output.decode("utf-8", "replace"))
 
-    def shows(self, text: str, within: float = 60) -> None:
+    def shows(self, text: str, within: float = 180) -> None:
         deadline = time.monotonic() + within
         while text not in self.text:
             assert time.monotonic() < deadline, f"{text!r} did not come:\n{self.text[-3000:]}"
@@ -63,7 +65,7 @@ class Terminal:
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process.send_signal(signal.SIGWINCH)
 
-    def ends(self, within: float = 30) -> int:
+    def ends(self, within: float = 90) -> int:
         deadline = time.monotonic() + within
         while self.process.poll() is None:
             assert time.monotonic() < deadline, "it did not end"
