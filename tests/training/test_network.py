@@ -58,11 +58,12 @@ def test_states_are_block_outputs_at_the_responses_tokens(network: Network, tiny
             torch.testing.assert_close(found[place, number, : len(wanted)], wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_only_the_first_tokens_are_read_where_that_is_asked_for(network: Network) -> None:
+def test_the_states_of_a_responses_first_tokens_do_not_depend_on_its_rest(network: Network) -> None:
     with torch.no_grad():
         every, _ = network.states(ROWS, (2,))
-        first, said = network.states(ROWS, (2,), tokens=2)
+        first, said = network.states([row.first(2) for row in ROWS], (2,))
     assert said.sum(1).tolist() == [2, 2, 1]
+    assert ROWS[0].first(0) == ROWS[0]
     torch.testing.assert_close(first[0, 0], every[0, 0, :2], atol=1e-5, rtol=1e-4)
 
 

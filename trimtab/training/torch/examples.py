@@ -26,6 +26,10 @@ class Spoken:
     def __len__(self) -> int:
         return len(self.prompt) + len(self.response)
 
+    def first(self, count: int) -> Spoken:
+        """With no more than so many tokens of the response; 0 keeps all."""
+        return Spoken(self.prompt, self.response[: count or None])
+
 
 class Encoder:
     """Tokenises for one model; what does not fit its limits is cut, or left out and counted."""

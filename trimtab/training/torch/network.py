@@ -99,13 +99,13 @@ class Network:
         return spread.sum(1), batch.said.sum(1)
 
     def states(
-        self, rows: Sequence[Spoken], blocks: Sequence[int], *, tokens: int = 0, lead: bool = False
+        self, rows: Sequence[Spoken], blocks: Sequence[int], *, lead: bool = False
     ) -> tuple[Tensor, Tensor]:
         """The outputs of blocks at the responses' tokens, (blocks, texts, response, width), and where there are any.
 
-        Only the first `tokens` of each response, if not 0; with `lead` the position before the first one too.
+        With `lead` the position before the first token too.
         """
-        batch = self.batch([Spoken(row.prompt, row.response[: tokens or None]) for row in rows])
+        batch = self.batch(rows)
         places, said = batch.places, batch.said
         if lead:
             places = torch.cat([places[:, :1] - 1, places], dim=1)

@@ -29,7 +29,7 @@ class Voice:
 
     def states(self, rows: Sequence[Spoken], options: Settled) -> tuple[Tensor, Tensor]:
         with self.network.adapters.acting(self.adapter):
-            return self.network.states(rows, options.layers.blocks, tokens=options.tokens, lead=options.lead)
+            return self.network.states(rows, options.layers.blocks, lead=options.lead)
 
 
 class Objective(Protocol):
@@ -141,7 +141,10 @@ class Fit:
         second = options.bad if options.instructions == "contrast" else first
         plain = options.good if options.instructed else ""
         return [
-            tuple(encoder.encode(pair, said, instruction) for instruction in (plain, first, second))
+            tuple(
+                encoder.encode(pair, said, instruction).first(options.tokens)
+                for instruction in (plain, first, second)
+            )
             for pair in pairs
             for said in self._stimuli(pair)
         ]
