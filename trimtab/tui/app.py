@@ -66,8 +66,8 @@ class TrimtabApp(App[None]):
         self.theme = self._theme()
 
     async def on_mount(self) -> None:
-        self._use_keys()
         self.chat = ChatScreen()
+        self._use_keys()
         await self.push_screen(self.chat)
         self._tell_theme()
 
@@ -122,7 +122,7 @@ class TrimtabApp(App[None]):
     def _tell_theme(self) -> None:
         wanted = self.settings.look.theme
         if wanted not in self.available_themes:
-            self.notify(line(f"There is no theme {wanted!r}."), severity="warning", markup=False)
+            self.notify(line(f"There is no theme {wanted!r}."), severity="warning", markup=False, timeout=15)
 
     def _use_keys(self) -> None:
         widgets = [
@@ -131,6 +131,10 @@ class TrimtabApp(App[None]):
             for binding in widget.BINDINGS
             if isinstance(binding, Binding) and binding.id is not None
         ]
+        if self.chat is not None:
+            self.chat.composer.enter_sends = "enter" in keys_of("send", "enter", self.settings.keys).split(
+                ","
+            )
         for name in unknown(self.settings.keys, widgets):
             self.notify(
                 line(f"The settings give keys to {name!r}, which is no command."),

@@ -57,7 +57,7 @@ KEYS = (
     ),
     Key("send", "enter", "send", "send", "writing", "send", palette=False),
     Key("newline", "ctrl+j,shift+enter,alt+enter", "newline", "new line", "writing", "new line", palette=False),
-    Key("editor", "ctrl+o", "editor", "write in your editor", "writing", "editor"),
+    Key("editor", "ctrl+o", "screen.editor", "write in your editor", "writing", "editor"),
     Key("older", "up", "older", "what you wrote before", "writing", palette=False),
     Key("newer", "down", "newer", "what you wrote after", "writing", palette=False),
     Key("leave", "escape", "leave", "to the desk", "writing", "desk", palette=False),
@@ -84,9 +84,9 @@ KEYS = (
     Key("copy-code", "Y", "copy_code", "copy its last code block", "messages"),
     Key("earlier-version", "left_square_bracket", "version(-1)", "the version before", "messages"),
     Key("later-version", "right_square_bracket", "version(1)", "the version after", "messages"),
-    Key("rename", "f4", "rename", "rename this chat", "chats"),
-    Key("delete", "ctrl+d", "delete_chat", "delete this chat", "chats"),
-    Key("restore", "ctrl+z", "restore_chat", "bring back the chat deleted last", "chats"),
+    Key("rename", "f4", "screen.rename", "rename this chat", "chats"),
+    Key("delete", "ctrl+d", "screen.delete_chat", "delete this chat", "chats"),
+    Key("restore", "ctrl+z", "screen.restore_chat", "bring back the chat deleted last", "chats"),
 )  # fmt: skip
 
 

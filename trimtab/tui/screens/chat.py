@@ -35,7 +35,7 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
     ChatScreen {
         background: $background;
         & > #middle { height: 1fr; }
-        & #talk { width: 1fr; }
+        & #talk { width: 1fr; min-width: 12; }
         & #transcript { height: 1fr; padding-top: 1; }
         & #welcome { height: 1fr; padding: 1 2; color: $foreground 80%; display: none; }
         &.-empty #welcome { display: block; }

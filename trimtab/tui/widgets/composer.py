@@ -50,6 +50,8 @@ class Composer(TextArea):
             id=id,
         )
         self.cursor_blink = blink
+        self.enter_sends = True
+        """Unless the settings give sending to other keys."""
         self._written: list[str] = []
         self._at: int | None = None
         """Which earlier message is shown."""
@@ -70,7 +72,9 @@ class Composer(TextArea):
         if event.key == "enter":
             event.stop()
             event.prevent_default()
-            if not await self.app._check_bindings(event.key):
+            if self.enter_sends:
+                self.action_send()
+            else:
                 self.insert("\n")
 
     def action_send(self) -> None:
