@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -83,12 +84,11 @@ def _measure(
         }
         theirs = {kind: folder / f"repeng-{kind}.gguf" for kind in METHODS}
         blocks: dict[str, Block] = {
-            f"repeng.{kind}": _once(lambda kind=kind: peer.train(METHODS[kind], theirs[kind]))
-            for kind in METHODS
+            f"repeng.{kind}": _once(partial(peer.train, METHODS[kind], theirs[kind])) for kind in METHODS
         }
         for engine, side in ours.items():
             for kind in get_args(Kind):
-                blocks[f"{engine}.{kind}"] = _once(lambda side=side, kind=kind: side.directions(kind))
+                blocks[f"{engine}.{kind}"] = _once(partial(side.directions, kind))
             blocks[f"{engine}.pack"] = _once(side.pack)
         interleave(blocks, rounds=1, skip=0)  # caches warm, memory taken
         sides = interleave(blocks, rounds=options.rounds, skip=0)
@@ -183,7 +183,14 @@ def _model(options: argparse.Namespace) -> Model:
         if minnow.installed():
             built_in: Any = name
             return Model(name, minnow.path("safetensors", built_in), minnow.path("gguf", built_in))
-        shape = {"layers": 6, "width": 256, "heads": 4, "kv_heads": 2, "ff": 704, "vocabulary": 4096}
+        shape: dict[str, Any] = {
+            "layers": 6,
+            "width": 256,
+            "heads": 4,
+            "kv_heads": 2,
+            "ff": 704,
+            "vocabulary": 4096,
+        }
         folder, file = random_llama_folder(**shape), random_llama(**shape, type="Q8_0")
         return Model("random, of minnow's shape", folder, file)
     if options.gguf is None:
