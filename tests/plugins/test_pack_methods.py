@@ -15,7 +15,7 @@ from tests.vectors.packs import imported_pack, probe_pack
 from trimtab.engine.generation import MachineEngine
 from trimtab.engine.identity import identify
 from trimtab.engine.math import target_logit
-from trimtab.engine.program import Program, Raise, Shift, Watch
+from trimtab.engine.program import AdapterFile, Classifier, Gate, Program, Raise, Shift, Watch
 from trimtab.plugins.context import MethodContext
 from trimtab.plugins.errors import LineError
 from trimtab.plugins.line import GateLevel, Line
@@ -336,3 +336,16 @@ async def test_options_that_cannot_be_are_refused_with_those_that_can(
 def test_sliders_have_bounds(pack: Pack, fields: dict[str, object], said: str) -> None:
     with pytest.raises(LineError, match=said):
         Line(source=pack, **fields)  # type: ignore[arg-type]
+
+
+# Classifiers as gates
+
+
+@pytest.mark.parametrize(("gate", "threshold"), [("own", 0.5), (0.7, 0.7), (None, None)])
+async def test_a_classifier_takes_the_place_of_the_packs_gate(
+    made: Makes, pack: Pack, gate: GateLevel, threshold: float | None
+) -> None:
+    asked = Classifier(files=(AdapterFile(name="config.json", digest="a" * 64),), label="security")
+    program = await made(Line(source=pack, gate=gate, classifier=asked))
+    gates = {item.gate for item in program.interventions}
+    assert gates == {Gate(classifier=asked, threshold=threshold) if threshold is not None else None}

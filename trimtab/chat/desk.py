@@ -99,6 +99,8 @@ class Desk(Part, frozen=True, kw_only=True):
     preface: PrefaceDial = msgspec.field(default_factory=PrefaceDial)
     adapters: tuple[FileDial, ...] = ()
     vectors: tuple[FileDial, ...] = ()
+    classifier: FileDial | None = None
+    """A text classifier that the gates of all dials ask, each for its own value, instead of the packs' probes."""
     silenced: bool = False
     """Nothing steers while this is set, and every dial keeps its place."""
 

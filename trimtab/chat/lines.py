@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from trimtab.chat.desk import Desk, Dial
 from trimtab.chat.sources import Sources
+from trimtab.engine.program import Classifier
 from trimtab.plugins.anchor_words import Sides, parse_anchors
 from trimtab.plugins.line import GateLevel, Line, Text
 from trimtab.vectors import anchor_file
@@ -27,6 +28,7 @@ def _dials(desk: Desk, sources: Sources) -> Iterator[Line]:
                 level=dial.level,
                 strength=dial.strength,
                 gate=_gate(dial),
+                classifier=_classifier(desk, dial, sources) if acts else None,
                 on=dial.on,
                 label=dial.value,
                 options=_options(dial.options),
@@ -63,6 +65,11 @@ def _gate(dial: Dial) -> GateLevel:
         return "own"
     # A gate that is always open need not be asked, and a pack need not have one.
     return dial.gate or None
+
+
+def _classifier(desk: Desk, dial: Dial, sources: Sources) -> Classifier | None:
+    file = desk.classifier
+    return sources.classifier(file, dial.value) if file is not None and file.on else None
 
 
 def _options(options: tuple[str, ...]) -> dict[str, object]:

@@ -134,13 +134,18 @@ def to_toml(preset: Preset, *, share: bool = False) -> str:
     desk = preset.desk
     if share:
         desk = msgspec.structs.replace(
-            desk, adapters=_without_paths(desk.adapters), vectors=_without_paths(desk.vectors)
+            desk,
+            adapters=_without_paths(desk.adapters),
+            vectors=_without_paths(desk.vectors),
+            classifier=_without_paths((desk.classifier,))[0] if desk.classifier else None,
         )
     lines = list(_keys(preset, ("name", "note", "system")))
     if preset.sampling is not None:
         lines += ["", "[sampling]", *_keys(preset.sampling)]
     lines += ["", "[desk]", f"silenced = {_value(desk.silenced)}", "", "[desk.anchors]", *_keys(desk.anchors)]
     lines += ["", "[desk.preface]", *_keys(desk.preface)]
+    if desk.classifier is not None:
+        lines += ["", "[desk.classifier]", *_keys(desk.classifier)]
     for table, parts in (("dials", desk.dials), ("adapters", desk.adapters), ("vectors", desk.vectors)):
         for part in parts:
             lines += ["", f"[[desk.{table}]]", *_keys(part)]

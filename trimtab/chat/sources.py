@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from trimtab.chat.desk import Dial, FileDial
 from trimtab.engine.contract import ModelInfo
 from trimtab.engine.identity import identity_of
-from trimtab.engine.program import Adapter
+from trimtab.engine.program import Adapter, Classifier
 from trimtab.engine.text import clean_line
 from trimtab.plugins.errors import LineError
 from trimtab.plugins.manager import Plugins
@@ -69,6 +71,14 @@ class Sources:
         found = self._once("adapter", Path(file.path).expanduser(), Adapter.load)
         _same(file, lambda: found.digest)
         return found
+
+    def classifier(self, file: FileDial, label: str) -> Classifier:
+        """What a dial's gate asks; `label` is its value."""
+        if not file.path:
+            raise _lost("classifier", file)
+        found = self._once("classifier", Path(file.path).expanduser(), Classifier.load)
+        _same(file, lambda: found.digest)
+        return msgspec.structs.replace(found, label=label)
 
     def _bring(self, path: Path) -> Pack:
         brought = list(bring(path, ImportOptions(model=self._model)))

@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     "--adapter", "adapters", multiple=True, metavar="PATH[:SCALE]", help="Put a LoRA adapter in place."
 )
 @click.option("--vector", "vectors", multiple=True, metavar="PATH[:SCALE]", help="Add a control vector.")
+@click.option(
+    "--classifier", metavar="DIR", help="Let this text classifier decide which questions the dials steer."
+)
 @click.option("--preface", default="", metavar="TEXT", help="Say this before the question.")
 @click.option("--system", default="", metavar="TEXT", help="The system prompt.")
 @click.option("--raw", is_flag=True, help="Go on with the text as it stands, without a chat template.")
@@ -86,6 +89,7 @@ def command(
     anchors_strength: float,
     adapters: tuple[str, ...],
     vectors: tuple[str, ...],
+    classifier: str | None,
     preface: str,
     system: str,
     raw: bool,
@@ -125,6 +129,7 @@ def command(
         adapters=tuple(map(parse_file, adapters)),
         vectors=tuple(map(parse_file, vectors)),
         preface=PrefaceDial(text=preface),
+        classifier=parse_file(classifier) if classifier else None,
     )
     if (method or ours) and not dials:
         raise click.UsageError("--method and --set say how dials steer: give one with --dial.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
 
 from trimtab.engine import math
 from trimtab.engine.contract import GateScore
 from trimtab.engine.machine import Machine
-from trimtab.engine.program import Gate, Program
+from trimtab.engine.program import Classifier, Gate, Probe, Program
 
 MAX_TOKENS = 512
 """A gate reads at most the end of a message this long, and no more than half a window."""
@@ -16,35 +17,56 @@ MAX_TOKENS = 512
 Form = Literal["plain", "chat"]
 
 
+class Classifies(Protocol):
+    """A loaded classifier of texts."""
+
+    def probability(self, label: str, text: str) -> float: ...
+
+
 class GateReader:
-    """Reads gates on a machine, each state once per message."""
+    """Reads gates on a machine, each state once per message; classifiers are loaded when they are first asked."""
 
     def __init__(self, machine: Machine, prompt_tokens: Callable[[str, Form], list[int]]) -> None:
         self._machine = machine
         self._prompt_tokens = prompt_tokens
         self._text = ""
         self._scores: dict[Gate, float] = {}
+        self._classifiers: dict[str, Classifies] = {}
 
     def scores(self, gates: Sequence[Gate], text: str) -> dict[Gate, float]:
         """P of each gate's probe for this message."""
         if text != self._text:
             self._text, self._scores = text, {}
         for form in ("plain", "chat"):
-            unread = [gate for gate in gates if gate.form == form and gate not in self._scores]
+            unread = [
+                (gate, gate.probe)
+                for gate in gates
+                if gate.probe is not None and gate.form == form and gate not in self._scores
+            ]
             if unread:
                 self._read(unread, form)
+        for gate in gates:
+            if gate.classifier is not None and gate not in self._scores:
+                self._scores[gate] = self._classify(gate.classifier)
         return {gate: self._scores[gate] for gate in gates}
 
-    def _read(self, gates: Sequence[Gate], form: Form) -> None:
-        layers = sorted({gate.layer for gate in gates})
+    def _classify(self, wanted: Classifier) -> float:
+        if wanted.digest not in self._classifiers:
+            from trimtab.engine.loading import load_classifier
+
+            self._classifiers[wanted.digest] = load_classifier(Path(wanted.files[0].path).parent)
+        return self._classifiers[wanted.digest].probability(wanted.label, self._text)
+
+    def _read(self, gates: Sequence[tuple[Gate, Probe]], form: Form) -> None:
+        layers = sorted({gate.layer for gate, _ in gates})
         tokens = self._prompt_tokens(self._end(self._text), form)
         if not tokens:
-            self._scores |= dict.fromkeys(gates, 0.0)
+            self._scores |= {gate: 0.0 for gate, _ in gates}
             return
         states = dict(zip(layers, self._machine.state_at_end(tokens, layers), strict=True))
-        for gate in gates:
-            logit = float(gate.probe.weight.values.astype("f8") @ states[gate.layer].astype("f8"))
-            self._scores[gate] = float(math.probability(logit + gate.probe.bias))
+        for gate, probe in gates:
+            logit = float(probe.weight.values.astype("f8") @ states[gate.layer].astype("f8"))
+            self._scores[gate] = float(math.probability(logit + probe.bias))
 
     def _end(self, text: str) -> str:
         tokens = self._machine.tokenize(text, special=False, bos=False)

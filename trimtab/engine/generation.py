@@ -113,7 +113,7 @@ class MachineEngine:
         """Refuses by name what this model cannot carry out, before anything runs."""
         program.check(layers=self.info.layers, width=self.info.width, vocabulary=self.info.vocabulary)
         opened = dict.fromkeys(program.gates(), True)
-        unsteerable = {gate.layer for gate in program.gates()} - set(self.info.steerable)
+        unsteerable = {gate.layer for gate in program.gates() if gate.probe} - set(self.info.steerable)
         if unsteerable:
             raise Unsupported(f"A gate reads layer {min(unsteerable)}, which cannot be read in this model.")
         plans = [make_plan(program, phase, open_gates=opened) for phase in PHASES]

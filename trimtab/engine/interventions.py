@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import msgspec
 import numpy as np
 from msgspec.structs import force_setattr
 
+from trimtab.engine.files import AdapterFile, Classifier, adapter_files, digest_of
 from trimtab.engine.parts import Array, Part, clean_name
 from trimtab.errors import ProgramError
 
@@ -39,19 +39,30 @@ class Probe(Part, frozen=True, kw_only=True):
 
 
 class Gate(Part, frozen=True, kw_only=True):
-    """Steers only if the probe calls the user's message related: `P >= threshold` at `layer`."""
+    """Steers only if the probe calls the user's message related: `P >= threshold` at `layer`.
 
-    probe: Probe
-    layer: int
+    Instead of a probe a classifier of its own may be asked, which knows nothing of the model that is steered.
+    """
+
+    probe: Probe | None = None
+    layer: int = 0
     threshold: float = 0.5
     form: Literal["plain", "chat"] = "plain"
     """Read the message bare, or inside the chat template."""
+    classifier: Classifier | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _layer(self.layer)
+        if (self.probe is None) == (self.classifier is None):
+            raise ProgramError("A gate asks either a probe or a classifier.")
         if not 0.0 <= self.threshold <= 1.0:
             raise ProgramError(f"A gate's threshold lies between 0 and 1, not at {self.threshold}.")
+
+    def anonymous(self) -> Gate:
+        if self.classifier is None:
+            return self
+        return msgspec.structs.replace(self, classifier=self.classifier.anonymous())
 
 
 class _Intervention(Part, frozen=True, kw_only=True):
@@ -65,6 +76,11 @@ class _Intervention(Part, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         clean_name(self, "label")
+
+    def anonymous(self) -> Self:
+        if self.gate is None or self.gate.classifier is None:
+            return self
+        return msgspec.structs.replace(self, gate=self.gate.anonymous())
 
     @property
     def title(self) -> str:
@@ -203,30 +219,6 @@ class Tune(_Intervention, tag="tune", frozen=True, kw_only=True):
         return self.objective == "phi" and self.site == "normed" and self.solver == "auto"
 
 
-class AdapterFile(Part, frozen=True, kw_only=True):
-    """One file of an adapter, known by the hash of its content."""
-
-    name: str
-    digest: str
-    path: str = ""
-    """Where it lies on this machine; no part of its identity, and empty on the wire."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if (
-            not self.name
-            or "\0" in self.name
-            or self.name != Path(self.name).name
-            or self.name in (".", "..")
-        ):
-            raise ProgramError(f"An adapter's file has an unsafe name: {self.name!r}.")
-        if len(self.digest) != 64 or set(self.digest) - set("0123456789abcdef"):
-            raise ProgramError(f"An adapter's file has a digest that is no SHA-256: {self.digest!r}.")
-
-    def anonymous(self) -> AdapterFile:
-        return msgspec.structs.replace(self, path="") if self.path else self
-
-
 class Adapter(_Intervention, tag="adapter", frozen=True, kw_only=True):
     """A LoRA adapter at a scale: a GGUF file for llama.cpp, a peft folder for PyTorch."""
 
@@ -247,10 +239,11 @@ class Adapter(_Intervention, tag="adapter", frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """The identity of the adapter's content, whatever its scale."""
-        return hashlib.sha256(b"".join(file.digest.encode() for file in self.files)).hexdigest()
+        return digest_of(self.files)
 
-    def anonymous(self) -> Adapter:
-        return msgspec.structs.replace(self, files=tuple(file.anonymous() for file in self.files))
+    def anonymous(self) -> Self:
+        files = tuple(file.anonymous() for file in self.files)
+        return msgspec.structs.replace(super().anonymous(), files=files)
 
     @classmethod
     def load(
@@ -298,32 +291,6 @@ class Watch(Part, frozen=True, kw_only=True):
 
 
 Intervention = Shift | Raise | Tune | Adapter | Preface
-
-
-def adapter_files(path: Path) -> tuple[AdapterFile, ...]:
-    """The files of an adapter at `path`, a GGUF file or a peft folder, with their hashes."""
-    if path.is_dir():
-        names = ["adapter_config.json", "adapter_model.safetensors"]
-        for name in names:
-            if not (path / name).is_file():
-                raise ProgramError(
-                    f"{path} holds no {name}.", "A peft adapter is a folder with both; pickles are refused."
-                )
-        paths = [path / name for name in names]
-    elif path.is_file():
-        if path.suffix != ".gguf":
-            raise ProgramError(f"{path} is no adapter.", "Give a .gguf file or a peft folder.")
-        paths = [path]
-    else:
-        raise ProgramError(f"There is no adapter at {path}.", "Check the path.")
-    return tuple(
-        AdapterFile(name=file.name, digest=_digest(file), path=str(file.resolve())) for file in paths
-    )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _layer(layer: int) -> None:

@@ -14,6 +14,7 @@ from trimtab.engine.text import clean_line
 from trimtab.errors import EngineError, MissingExtra, ModelError
 
 if TYPE_CHECKING:
+    from trimtab.engine.gating import Classifies
     from trimtab.engine.machine import Machine
 
 _WANTED = "Give a .gguf file, or a folder with config.json and .safetensors files."
@@ -38,6 +39,17 @@ def load_engine(request: LoadRequest, progress: Progress) -> Engine:
             raise
         raise _lacks_torch(Path(request.path)) from error
     return _engine(load_torch(request, progress), request)
+
+
+def load_classifier(folder: Path) -> Classifies:
+    """The sequence classifier in a folder, for a gate; PyTorch runs it, whatever runs the model."""
+    try:
+        from trimtab.engine.torch.classifier import load
+    except ImportError as error:
+        if (error.name or "").startswith("trimtab"):
+            raise
+        raise MissingExtra.torch("A classifier for a gate") from error
+    return load(folder)
 
 
 def _engine(machine: Machine, request: LoadRequest) -> Engine:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from trimtab.engine.files import AdapterFile, Classifier
 from trimtab.engine.interventions import (
     MAX_ROWS_PER_LAYER,
     Adapter,
-    AdapterFile,
     Anchors,
     Gate,
     Intervention,
@@ -27,7 +27,7 @@ from trimtab.engine.parts import Array, Part, encode
 from trimtab.errors import ProgramError
 
 __all__ = [
-    "EMPTY", "MAX_ROWS_PER_LAYER", "Adapter", "AdapterFile", "Anchors", "Array", "Gate", "Intervention",
+    "EMPTY", "MAX_ROWS_PER_LAYER", "Adapter", "AdapterFile", "Anchors", "Array", "Classifier", "Gate", "Intervention",
     "Preface", "Probe", "Program", "Raise", "Scope", "Shift", "Tune", "Watch", "decode", "encode", "locate",
 ]  # fmt: skip
 
@@ -74,14 +74,14 @@ class Program(Part, frozen=True, kw_only=True):
         return hashlib.sha256(encode(self)).hexdigest()
 
     def anonymous(self) -> Program:
-        if not self.adapters():
+        if not self.files():
             return self
         items = tuple(item.anonymous() for item in self.interventions)
         return msgspec.structs.replace(self, interventions=items)
 
     def probes(self) -> Iterator[Probe]:
         for item in self.interventions:
-            if item.gate is not None:
+            if item.gate is not None and item.gate.probe is not None:
                 yield item.gate.probe
             if isinstance(item, Raise):
                 yield from item.probes
@@ -99,6 +99,14 @@ class Program(Part, frozen=True, kw_only=True):
     def adapters(self) -> tuple[Adapter, ...]:
         return tuple(item for item in self.interventions if isinstance(item, Adapter))
 
+    def classifiers(self) -> tuple[Classifier, ...]:
+        return tuple(gate.classifier for gate in self.gates() if gate.classifier is not None)
+
+    def files(self) -> dict[str, AdapterFile]:
+        """Every file that it needs, by its hash."""
+        parts: tuple[Adapter | Classifier, ...] = (*self.adapters(), *self.classifiers())
+        return {file.digest: file for part in parts for file in part.files}
+
     def gates(self) -> tuple[Gate, ...]:
         """The distinct gates, in order."""
         return tuple(dict.fromkeys(item.gate for item in self.interventions if item.gate is not None))
@@ -112,7 +120,11 @@ class Program(Part, frozen=True, kw_only=True):
                     "It was made for another model: build or import one for this model.",
                 )
         sites = [(item.title, item.layer) for item in self.interventions if isinstance(item, Shift | Raise)]
-        sites += [(f"{item.title}'s gate", item.gate.layer) for item in self.interventions if item.gate]
+        sites += [
+            (f"{item.title}'s gate", item.gate.layer)
+            for item in self.interventions
+            if item.gate and item.gate.probe
+        ]
         sites += [(f"Watch ({watch.name})", watch.layer) for watch in self.watches]
         for title, layer in sites:
             if layer >= layers:
@@ -149,14 +161,18 @@ def decode(data: bytes, resolve: Callable[[str], Array], paths: Mapping[str, str
 
 
 def locate(program: Program, paths: Mapping[str, str]) -> Program:
-    """The same program with its adapters' files at these paths, given by hash."""
+    """The same program with its adapters' and classifiers' files at these paths, given by hash."""
+
+    def placed(files: tuple[AdapterFile, ...]) -> tuple[AdapterFile, ...]:
+        return tuple(msgspec.structs.replace(file, path=paths.get(file.digest, file.path)) for file in files)
 
     def place(item: Intervention) -> Intervention:
-        if not isinstance(item, Adapter):
+        if isinstance(item, Adapter):
+            item = msgspec.structs.replace(item, files=placed(item.files))
+        if item.gate is None or item.gate.classifier is None:
             return item
-        files = tuple(
-            msgspec.structs.replace(file, path=paths.get(file.digest, file.path)) for file in item.files
-        )
-        return msgspec.structs.replace(item, files=files)
+        classifier = msgspec.structs.replace(item.gate.classifier, files=placed(item.gate.classifier.files))
+        gate = msgspec.structs.replace(item.gate, classifier=classifier)
+        return msgspec.structs.replace(item, gate=gate)
 
     return msgspec.structs.replace(program, interventions=tuple(map(place, program.interventions)))

@@ -47,7 +47,7 @@ async def offer(
 
 async def _supply(connection: Connection, program: Program) -> None:
     arrays = program.arrays()
-    files = {file.digest: file for adapter in program.adapters() for file in adapter.files}
+    files = program.files()
     if connection.held_arrays.issuperset(arrays) and connection.held_files.issuperset(files):
         return
     # An upload once announced has to be finished, even if whoever wanted it has gone.

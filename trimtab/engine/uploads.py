@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
 import numpy as np
 
-from trimtab.engine.program import Adapter, Array, Program, decode
+from trimtab.engine.program import Adapter, Array, Classifier, Program, decode, locate
 from trimtab.engine.protocol import Upload
 from trimtab.errors import EngineError, ProgramError, ProtocolError, TrimtabError
 
@@ -69,14 +68,14 @@ class Store:
             if not lacking:
                 raise
             return Lacking(tuple(lacking), ())
-        files = {file.digest for adapter in program.adapters() for file in adapter.files}
-        absent = files - self._files.keys()
+        absent = program.files().keys() - self._files.keys()
         if lacking or absent:
             return Lacking(tuple(lacking), tuple(sorted(absent)))
-        items = tuple(
-            self._place(item) if isinstance(item, Adapter) else item for item in program.interventions
-        )
-        return msgspec.structs.replace(program, interventions=items) if files else program
+        paths: dict[str, str] = {}
+        parts: tuple[Adapter | Classifier, ...] = (*program.adapters(), *program.classifiers())
+        for part in parts:
+            paths |= self._place(part)
+        return locate(program, paths) if paths else program
 
     def receive(self, upload: Upload) -> Incoming:
         """Takes the contents that the message announces."""
@@ -121,19 +120,19 @@ class Store:
             del self._placed[adapter]
             shutil.rmtree(self._own_folder() / "adapters" / adapter, ignore_errors=True)
 
-    def _place(self, adapter: Adapter) -> Adapter:
-        """The adapter with its files together in one folder under their own names, as peft wants them."""
+    def _place(self, adapter: Adapter | Classifier) -> dict[str, str]:
+        """Where its files lie together in one folder under their own names, as peft wants them, by hash."""
         folder = self._own_folder() / "adapters" / adapter.digest
         folder.mkdir(parents=True, exist_ok=True)
-        placed = []
+        placed = {}
         for file in adapter.files:
             self._files.move_to_end(file.digest)
             path = folder / file.name
             if not path.exists():
                 _link(self._own_folder() / file.digest, path)
-            placed.append(msgspec.structs.replace(file, path=str(path)))
+            placed[file.digest] = str(path)
         self._placed[adapter.digest] = frozenset(file.digest for file in adapter.files)
-        return msgspec.structs.replace(adapter, files=tuple(placed))
+        return placed
 
     def _own_folder(self) -> Path:
         if self._folder is None:

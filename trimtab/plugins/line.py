@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from trimtab.engine.program import Adapter
+from trimtab.engine.program import Adapter, Classifier
 from trimtab.plugins.anchor_words import Sides
 from trimtab.plugins.errors import LineError
 from trimtab.vectors.pack import Pack
@@ -53,6 +53,8 @@ class Line:
     strength: float = 1.0
     """How much of it is done: 0 is nothing, 1 all."""
     gate: GateLevel = "own"
+    classifier: Classifier | None = None
+    """What the gate asks instead of the pack's own probe; every method that has a gate can have this one."""
     on: bool = True
     label: str = ""
     """What the user calls it; empty for what the source is called."""

@@ -13,7 +13,8 @@ import pytest
 from tests.engine.llama.support import fresh, plan_of
 from tests.tiny import TinyAdapter, TinyModel, tiny_lora
 from tests.tiny.bare import BareLlama
-from trimtab.engine.interventions import Adapter, adapter_files
+from trimtab.engine.files import adapter_files
+from trimtab.engine.interventions import Adapter
 from trimtab.engine.llama.machine import LlamaMachine
 from trimtab.engine.plan import NOTHING
 from trimtab.errors import ProgramError

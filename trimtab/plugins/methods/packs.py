@@ -14,6 +14,8 @@ from trimtab.plugins.line import Line
 from trimtab.plugins.method import MethodOptions
 from trimtab.vectors.pack import Layer, Pack
 
+HALF = 0.5
+"""What opens a classifier's gate where nobody has set it: a pack's threshold is of its own probe."""
 _SPAN = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
 
 
@@ -34,7 +36,10 @@ def pack_of(line: Line) -> Pack:
 
 
 def gate_of(line: Line) -> Gate | None:
-    """The gate as the line has it set. Only packs hold one."""
+    """The gate as the line has it set. Only packs hold one; a classifier takes its place."""
+    if line.classifier is not None and line.gate is not None:
+        threshold = HALF if isinstance(line.gate, str) else line.gate
+        return Gate(classifier=line.classifier, threshold=threshold)
     gate = line.source.gate if isinstance(line.source, Pack) else None
     if line.gate is None or (line.gate == "own" and gate is None):
         return None
