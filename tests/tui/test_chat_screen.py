@@ -185,8 +185,7 @@ async def test_it_fits_every_terminal(place: Place, size: tuple[int, int]) -> No
         assert "hello" in text_of(pilot)
         assert screen.composer.region.height >= 2
         await pilot.resize_terminal(80, 24)
-        await pilot.pause()
-        assert "security" in text_of(pilot)
+        await until(pilot, lambda: "security" in text_of(pilot))
 
 
 async def test_a_pasted_message_of_a_hundred_kilobytes_is_said(place: Place) -> None:

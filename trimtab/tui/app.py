@@ -122,7 +122,7 @@ class TrimtabApp(App[None]):
     def _tell_theme(self) -> None:
         wanted = self.settings.look.theme
         if wanted not in self.available_themes:
-            self.notify(line(f"There is no theme {wanted!r}."), severity="warning", markup=False, timeout=15)
+            self.notify(line(f"There is no theme {wanted!r}."), severity="warning", markup=False, timeout=60)
 
     def _use_keys(self) -> None:
         widgets = [

@@ -60,7 +60,7 @@ KEYS = (
     Key("editor", "ctrl+o", "screen.editor", "write in your editor", "writing", "editor"),
     Key("older", "up", "older", "what you wrote before", "writing", palette=False),
     Key("newer", "down", "newer", "what you wrote after", "writing", palette=False),
-    Key("leave", "escape", "leave", "to the desk", "writing", "desk", palette=False),
+    Key("leave", "escape", "screen.leave", "to the desk", "writing", "desk", palette=False),
     Key("write", "i", "write", "write", "desk", "write"),
     *(
         Key(f"switch-{digit}", digit, f"toggle_key('{digit}')", f"value {digit} on or off", "desk", palette=False)

@@ -54,8 +54,8 @@ class MessageActions(ChatParts):
         if self.conversing is not None:
             await self.conversing.edit(message, text)
 
-    def on_composer_left(self, event: Composer.Left) -> None:
-        event.stop()
+    def action_leave(self) -> None:
+        """Gives up an edit, or goes to the desk: at once, so that the next key already acts there."""
         if self.editing is not None:
             self.editing = None
             self.composer.border_title = ""
@@ -63,10 +63,10 @@ class MessageActions(ChatParts):
         elif self.panel.display:
             self.panel.enter()
         else:
-            self.transcript.focus()
+            self.set_focus(self.transcript)
 
     def action_write(self) -> None:
-        self.composer.focus()
+        self.set_focus(self.composer)
 
     def action_editor(self) -> None:
         from trimtab.tui.editor import edit

@@ -37,9 +37,6 @@ class Composer(TextArea):
             super().__init__()
             self.text = text
 
-    class Left(Message):
-        """The user goes elsewhere, or gives up an edit."""
-
     def __init__(self, *, placeholder: str = "", blink: bool = False, id: str | None = None) -> None:
         super().__init__(
             soft_wrap=True,
@@ -88,9 +85,6 @@ class Composer(TextArea):
 
     def action_newline(self) -> None:
         self.insert("\n")
-
-    def action_leave(self) -> None:
-        self.post_message(self.Left())
 
     def action_older(self) -> None:
         if self.cursor_location[0] or not self._written or self._at == 0:

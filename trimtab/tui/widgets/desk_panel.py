@@ -105,9 +105,9 @@ class DeskPanel(Vertical):
         """Takes the focus to the line that had it last."""
         target = next((each for each in self.lines if each.facts.id == self._at), None)
         if target is not None:
-            target.slider.focus()
+            self.screen.set_focus(target.slider)
         else:
-            self._anchors.focus()
+            self.screen.set_focus(self._anchors)
 
     def toggle_key(self, key: str) -> None:
         facts = next((each for each in self._values.values() if each.key == key), None)
