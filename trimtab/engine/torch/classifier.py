@@ -56,6 +56,8 @@ class TextClassifier:
 def load(folder: Path) -> TextClassifier:
     """The classifier in a folder; nothing in it is run, and it computes on the CPU."""
     transformers: Any = importlib.import_module("transformers")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     check_folder(folder)
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
