@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_steps_learn_from_disjoint_prompts_and_say_which(tiny_llama: TinyModel, 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
     tiny_llama: TinyModel, tmp_path: Path, calls: int
 ) -> None:
-    settings = {"method": "rahf-scit", "epochs": 1.0, "fit_steps": 4}
+    settings: dict[str, Any] = {"method": "rahf-scit", "epochs": 1.0, "fit_steps": 4}
     run(tiny_llama, tmp_path / "whole", **settings)
     stops = 0
     while not (tmp_path / "parts" / "run.json").exists():
@@ -61,7 +62,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
 
 
 def test_dpo_goes_on_from_the_reference_it_began_with(tiny_llama: TinyModel, tmp_path: Path) -> None:
-    settings = {"method": "dpo", "epochs": 1.0}
+    settings: dict[str, Any] = {"method": "dpo", "epochs": 1.0}
     run(tiny_llama, tmp_path / "whole", **settings)
     # Two steps of the first stage, each asked about twice and once more at its end, then into the second.
     with pytest.raises(Cancelled, match="'dpo'"):
@@ -78,7 +79,7 @@ def test_the_seed_decides_what_comes_out(tiny_llama: TinyModel, tmp_path: Path) 
 
 
 def test_how_many_go_through_at_once_changes_only_the_rounding(tiny_llama: TinyModel, tmp_path: Path) -> None:
-    settings = {"method": "rahf-scit", "epochs": 1.0, "fit_steps": 3, "dropout": 0.0}
+    settings: dict[str, Any] = {"method": "rahf-scit", "epochs": 1.0, "fit_steps": 3, "dropout": 0.0}
     whole = run(tiny_llama, tmp_path / "whole", request={"size": 8}, **settings)
     bits = run(tiny_llama, tmp_path / "bits", request={"size": 3}, **settings)
     for name in whole.stages:
@@ -98,7 +99,7 @@ def test_only_the_first_tokens_of_responses_matter_where_only_they_are_read(
         good=data.good,
         bad=data.bad,
     )
-    settings = {"method": "lorra", "fit_steps": 2}
+    settings: dict[str, Any] = {"method": "lorra", "fit_steps": 2}
     for name, given, tokens in (("few", data, 3), ("few+", longer, 3), ("all", data, 0), ("all+", longer, 0)):
         run(tiny_llama, tmp_path / name, data=given, tokens=tokens, **settings)
     assert adapter(tmp_path / "few") == adapter(tmp_path / "few+")
@@ -106,9 +107,9 @@ def test_only_the_first_tokens_of_responses_matter_where_only_they_are_read(
 
 
 def test_step_one_can_be_taken_from_an_earlier_run(tiny_llama: TinyModel, tmp_path: Path) -> None:
-    quick = {"epochs": 0.5, "fit_steps": 2}
+    quick: dict[str, Any] = {"epochs": 0.5, "fit_steps": 2}
     run(tiny_llama, tmp_path / "first", method="rahf-scit", **quick)
-    given = {"step_one": tmp_path / "first"}
+    given: dict[str, Any] = {"step_one": tmp_path / "first"}
     seen: list[Standing] = []
     run(
         tiny_llama,
