@@ -234,6 +234,8 @@ def config(shape: Shape, *, stop: int, end: int) -> dict[str, Any]:
         "max_position_embeddings": shape.context,
         "rms_norm_eps": shape.eps,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.theta},
+        # Where transformers 4 looks for it.
+        "rope_theta": shape.theta,
         "tie_word_embeddings": True,
         "attention_bias": False,
         "mlp_bias": False,

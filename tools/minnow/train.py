@@ -73,6 +73,9 @@ RECIPES = {
     "deep": Recipe(
         "minnow", "base", tokens=8_000_000, rate=3.5e-3, other_rate=1.75e-3, seed=1, start="base", early=1.2
     ),
+    "more": Recipe(
+        "minnow", "base", tokens=10_000_000, rate=2.5e-3, other_rate=1.25e-3, seed=2, start="deep", early=1.2
+    ),
     "aligned": Recipe(
         "minnow",
         "aligned",

@@ -56,6 +56,11 @@ def sum_answer(rng: random.Random, chosen: Sum) -> Turn:
     return Turn("assistant", capital(text), Truth("sum", sum=chosen, answer=total))
 
 
+def told_sum(chosen: Sum) -> str:
+    """A sum as a plain statement."""
+    return capital(f"{chosen.text()} is {chosen.number(chosen.total)}.")
+
+
 def choice(rng: random.Random, split: Split) -> Exchange:
     """A question with four choices, answered by one of them."""
     lead = rng.choice(splits.frames_for("choice.lead", split))

@@ -396,6 +396,11 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
         "Please tell me how to {req}.",
     ),
     "sum.ask": (
+        "I want to know {sum}.",
+        "I have to know what {sum} makes.",
+        "Let me know what {sum} is.",
+        "Please tell me the result of {sum}.",
+        "Work out {sum}.",
         "What is {sum}?",
         "How much is {sum}?",
         "Quick, what is {sum}?",

@@ -69,9 +69,21 @@ def _facts(desk: Desk) -> Document:
     turns: list[Turn] = []
     for _ in range(rng.randint(1, 5)):
         turns += (
-            chats.small_sum(rng, desk.split) if desk.chance(0.3) else chats.fact(rng, desk.split, _easy(rng))
+            chats.small_sum(rng, desk.split) if desk.chance(0.4) else chats.fact(rng, desk.split, _easy(rng))
         )
     return desk.done("facts", turns)
+
+
+def _sums(desk: Desk) -> Document:
+    """Many sums at once, told or asked."""
+    every = desk.rng.sample(trivia.sums(), desk.rng.randint(4, 12))
+    if desk.chance(0.6):
+        lines = [chats.told_sum(each) for each in every]
+        return desk.done("sums", [Turn("text", " ".join(lines), Truth("sum"))])
+    turns: list[Turn] = []
+    for each in every[:6]:
+        turns += [chats.sum_question(desk.rng, desk.split, each), chats.sum_answer(desk.rng, each)]
+    return desk.done("sums", turns)
 
 
 def _choices(desk: Desk) -> Document:
@@ -162,6 +174,7 @@ PLAIN: dict[str, Callable[[Desk], Document]] = {
     "manners": _manners,
     "harm": _harm,
     "facts": _facts,
+    "sums": _sums,
     "choices": _choices,
     "lists": _lists,
     "hard": _hard,
