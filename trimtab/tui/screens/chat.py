@@ -184,7 +184,7 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
         if self.panel.display:
             self.panel.enter()
         else:
-            self.transcript.focus()
+            self.set_focus(self.transcript)
 
     def action_help(self) -> None:
         self.trimtab.show_help()

@@ -27,7 +27,7 @@ class ListActions(ChatParts):
         if self.conversing is not None:
             self.transcript.cursor = None
             self.do(self.conversing.open(event.conversation))
-            self.composer.focus()
+            self.set_focus(self.composer)
 
     def on_sidebar_searched(self, event: Sidebar.Searched) -> None:
         event.stop()
@@ -46,7 +46,7 @@ class ListActions(ChatParts):
     def action_new_chat(self) -> None:
         if self.conversing is not None:
             self.do(self.conversing.new())
-            self.composer.focus()
+            self.set_focus(self.composer)
 
     def action_search_chats(self) -> None:
         self._show_sidebar(shown=True)

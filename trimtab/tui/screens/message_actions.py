@@ -116,7 +116,7 @@ class MessageActions(ChatParts):
         whose = "your message" if entry.mine else "the reply"
         self.composer.border_title = f"editing {whose}, esc gives it up"
         self.composer.put(entry.text)
-        self.composer.focus()
+        self.set_focus(self.composer)
 
     def action_version(self, step: int) -> None:
         if self.conversing is not None and (entry := self.transcript.chosen()) is not None:
