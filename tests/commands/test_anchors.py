@@ -50,7 +50,7 @@ def run(*arguments: object) -> Result:
 
 
 def mean_ratio(
-    kind: str, model: TinyModel, adapter: Path, word: str, responses: Sequence[str]
+    kind: str, model: TinyModel, adapter: Path, word: bytes, responses: Sequence[str]
 ) -> tuple[float, int]:
     """The mean log-ratio of a word's token in responses, read here and now with and without the adapter."""
     engine = MachineEngine(load_machine(kind, model))

@@ -217,6 +217,7 @@ def test_an_open_gate_steers_like_no_gate(engine: MachineEngine) -> None:
 
 def test_a_gate_reads_the_last_user_message_unsteered(engine: MachineEngine) -> None:
     asked = gate(engine, opened=True)
+    assert asked.probe
     program = Program(interventions=(shift(engine, gate=asked),))
     _, done = run(engine, chat("First.", "Reply.", PROMPT, program=program))
     state = engine.activations(
