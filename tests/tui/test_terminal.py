@@ -75,9 +75,9 @@ class Terminal:
 
 @contextlib.contextmanager
 def opened(home: Path, **environment: str) -> Iterator[Terminal]:
-    """Trimtab in a terminal of 100 columns and 30 rows."""
+    """Trimtab in a terminal of 120 columns and 30 rows."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-m", "trimtab"], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={**os.environ, "TRIMTAB_HOME": str(home), "TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **environment},
@@ -143,7 +143,7 @@ def test_it_goes_through_sizes_and_without_colour(home: Path) -> None:
             terminal.resize(*size)
             terminal.read(0.3)
         del terminal.output[:]
-        terminal.resize(101, 31)
+        terminal.resize(121, 31)
         terminal.shows("ask something")
         assert not re.search(r"\x1b\[[0-9;]*38;2;", terminal.output.decode("utf-8", "replace"))
         terminal.type("\x11")

@@ -89,7 +89,7 @@ class Sidebar(Vertical):
         return int(option.id) if option is not None and option.id else self._open
 
     def search(self) -> None:
-        self._search.focus()
+        self.screen.set_focus(self._search)
 
     def show(self, chats: Sequence[Listed], open: int | None, *, now: float) -> None:
         """The chats, newest first; `open` is marked."""
@@ -113,7 +113,7 @@ class Sidebar(Vertical):
     @on(Input.Submitted, "#search")
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
-        self._list.focus()
+        self.screen.set_focus(self._list)
         if self._list.highlighted is None:
             self._list.action_first()
 
