@@ -258,3 +258,19 @@ async def test_the_code_under_the_mouse_is_known() -> None:
         code = app.transcript.code_at(1)
         assert code is not None and (code.text, code.language) == ("return 1", "python")
         assert list(app.transcript.codes(1)) == [code] and app.transcript.code_at(0) is None
+
+
+async def test_messages_may_come_before_it_is_on_the_screen() -> None:
+    app = Page()
+    async with app.run_test(size=(60, 12)) as pilot:
+        hidden = Transcript()
+        hidden.display = False
+        await app.mount(hidden)
+        hidden.show([Entry(id=1, mine=True, name="you", text="one")])
+        live = Entry(id=2, mine=False, name="m", text="", live=True)
+        hidden.show([*hidden.entries, live])
+        hidden.grow(replace(live, text="so"))
+        hidden.show([hidden.entries[0], replace(live, text="so far", live=False)])
+        hidden.display = True
+        await pilot.pause(0.2)
+        assert "so far" in hidden.lines()

@@ -19,6 +19,9 @@ from trimtab.tui.backend import Backend
 from trimtab.tui.desk_edit import complete
 from trimtab.tui.widgets.transcript_entry import Entry
 
+SOONEST = 0.05
+"""Seconds of speech from which on a speed says something."""
+
 
 class View(Protocol):
     """The screen, as far as a conversation is concerned."""
@@ -161,7 +164,7 @@ class Conversing:
             used = receipt.prompt_tokens + receipt.reply_tokens if receipt else 0
         timings = making.timings
         spoken = timings.seconds - (timings.first_token or 0.0)
-        return used, (timings.tokens - 1) / spoken if timings.tokens > 1 and spoken > 0 else 0.0
+        return used, (timings.tokens - 1) / spoken if timings.tokens > 1 and spoken > SOONEST else 0.0
 
     async def rename(self, title: str) -> None:
         if self.id is not None:

@@ -94,7 +94,8 @@ class Transcript(ScrollView, can_focus=True):
         """All messages anew; those that did not change keep their layout, and the reader the place."""
         following = self.is_vertical_scroll_end or not self._entries
         self._stop_growing()
-        known = dict(zip(self._entries[self._first :], self._laid, strict=True))
+        # Before it was ever on the screen, nothing is laid out.
+        known = dict(zip(self._entries[self._first :], self._laid, strict=False))
         same = bool(entries and self._entries and entries[0].id == self._entries[0].id)
         self._entries = list(entries)
         self._first = min(self._first, max(0, len(entries) - PAGE)) if same else max(0, len(entries) - PAGE)
@@ -124,7 +125,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def codes(self, message: int) -> Sequence[Code]:
         """The code blocks of a message that is laid out."""
-        for entry, laid in zip(self._entries[self._first :], self._laid, strict=True):
+        for entry, laid in zip(self._entries[self._first :], self._laid, strict=False):
             if entry.id == message:
                 return laid.codes
         return ()
