@@ -162,17 +162,25 @@ def decode(data: bytes, resolve: Callable[[str], Array], paths: Mapping[str, str
 
 def locate(program: Program, paths: Mapping[str, str]) -> Program:
     """The same program with its adapters' and classifiers' files at these paths, given by hash."""
+    return place(program, lambda _: paths)
 
-    def placed(files: tuple[AdapterFile, ...]) -> tuple[AdapterFile, ...]:
-        return tuple(msgspec.structs.replace(file, path=paths.get(file.digest, file.path)) for file in files)
 
-    def place(item: Intervention) -> Intervention:
+def place(program: Program, where: Callable[[Adapter | Classifier], Mapping[str, str]]) -> Program:
+    """The same, where each adapter and classifier has paths of its own: two may share a file in two folders."""
+
+    def placed(part: Adapter | Classifier) -> tuple[AdapterFile, ...]:
+        paths = where(part)
+        return tuple(
+            msgspec.structs.replace(file, path=paths.get(file.digest, file.path)) for file in part.files
+        )
+
+    def moved(item: Intervention) -> Intervention:
         if isinstance(item, Adapter):
-            item = msgspec.structs.replace(item, files=placed(item.files))
+            item = msgspec.structs.replace(item, files=placed(item))
         if item.gate is None or item.gate.classifier is None:
             return item
-        classifier = msgspec.structs.replace(item.gate.classifier, files=placed(item.gate.classifier.files))
+        classifier = msgspec.structs.replace(item.gate.classifier, files=placed(item.gate.classifier))
         gate = msgspec.structs.replace(item.gate, classifier=classifier)
         return msgspec.structs.replace(item, gate=gate)
 
-    return msgspec.structs.replace(program, interventions=tuple(map(place, program.interventions)))
+    return msgspec.structs.replace(program, interventions=tuple(map(moved, program.interventions)))

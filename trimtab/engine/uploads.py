@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from trimtab.engine.program import Adapter, Array, Classifier, Program, decode, locate
+from trimtab.engine.program import Adapter, Array, Classifier, Program, decode, place
 from trimtab.engine.protocol import Upload
 from trimtab.errors import EngineError, ProgramError, ProtocolError, TrimtabError
 
@@ -71,11 +71,7 @@ class Store:
         absent = program.files().keys() - self._files.keys()
         if lacking or absent:
             return Lacking(tuple(lacking), tuple(sorted(absent)))
-        paths: dict[str, str] = {}
-        parts: tuple[Adapter | Classifier, ...] = (*program.adapters(), *program.classifiers())
-        for part in parts:
-            paths |= self._place(part)
-        return locate(program, paths) if paths else program
+        return place(program, self._place) if program.files() else program
 
     def receive(self, upload: Upload) -> Incoming:
         """Takes the contents that the message announces."""
