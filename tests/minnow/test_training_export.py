@@ -169,9 +169,10 @@ def test_the_card_tells_every_figure() -> None:
     figures = {key: number / 100 for number, key in enumerate(measures.KEYS)}
     probes = {value: {"best": [1, 2], "test": [0.5, 0.99, 0.98]} for value in VALUES}
     moved = [
-        {"value": value, "coefficient": 2.5, "before": 0.4, "after": 0.8, "fluent": 1.0} for value in VALUES
+        {"value": value, "layers": [1, 2], "coefficient": 2.5, "before": 0.4, "after": 0.8, "fluent": 1.0}
+        for value in VALUES
     ]
     written = card.card({"figures": figures, "probes aligned": probes, "steering aligned": moved})
     for key, value in figures.items():
         assert f"| `{key}` |" in written and f"| {value:.3f} |" in written
-    assert written.count("| 1, 2 | 0.98 | 2.5 | 0.40 | 0.80 | 1.00 |") == len(VALUES)
+    assert written.count("| 1, 2 | 0.98 | 2.5 at 1, 2 | 0.40 | 0.80 | 1.00 |") == len(VALUES)

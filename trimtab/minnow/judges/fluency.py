@@ -126,6 +126,7 @@ def _allowed() -> tuple[float, float]:
 
 
 def _sample(split: Split) -> list[str]:
+    """Sentences of documents. The items of lists are none: they may be words made up on the spot."""
     return [
         sentence
         for register in ("base", "aligned")
@@ -133,4 +134,5 @@ def _sample(split: Split) -> list[str]:
         for turn in document.turns
         if turn.role in ("assistant", "text")
         for sentence in sentences(turn.text)
+        if not sentence.startswith("- ")
     ]
