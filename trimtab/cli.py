@@ -44,7 +44,9 @@ COMMANDS = (
         "plugins", "Show the plugins: methods, engines, importers, judges and recipes, built in or installed."
     ),
     Entry("recipe", "Write, check, list and show recipes: the readable sources of values."),
-    Entry("train", "Train an adapter or a model on preference pairs: RAHF, and what it is compared with."),
+    Entry(
+        "train", "Train on preference pairs: an adapter that makes the model prefer what people preferred."
+    ),
     Entry("worker", "Run an engine for a client at the other end of stdin and stdout."),
 )
 
