@@ -64,6 +64,7 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
         self.add_class("-empty")
         self._welcome = Welcome(id="welcome")
         self._told = 0.0
+        self._left = False
         self._looked_at: int | None = None
         """The chat that the desk was shown for."""
 
@@ -139,6 +140,8 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
     # What the conversation tells
 
     def conversation_changed(self) -> None:
+        if self._left:
+            return
         entries = self.conversing.entries() if self.conversing is not None else []
         self.set_class(not entries, "-empty")
         self.transcript.show(entries)
@@ -152,6 +155,8 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
         self.do(self.list_chats())
 
     def reply_grew(self, entry: Entry, token: Token | None) -> None:
+        if self._left:
+            return
         if self.transcript.entries and self.transcript.entries[-1].id == entry.id:
             self.transcript.grow(entry)
         now = time.monotonic()
@@ -161,7 +166,8 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
             self._tell_window()
 
     def reply_ended(self) -> None:
-        self._tell_window()
+        if not self._left:
+            self._tell_window()
 
     def _show_desk(self) -> None:
         assert self.conversing is not None
@@ -198,11 +204,17 @@ class ChatScreen(MessageActions, DeskActions, ListActions):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.call_after_refresh(self.keys.look)
 
+    async def on_unmount(self) -> None:
+        """However the app ends."""
+        await self.close_behind()
+
     async def close_behind(self) -> None:
-        """Keeps what is being said, and lets engine and store go."""
-        if self.conversing is not None:
-            await self.conversing.close()
+        """Keeps what is being said, and lets engine and store go; the screen shows nothing more."""
+        self._left = True
+        conversing, self.conversing = self.conversing, None
         backend, self.backend = self.backend, None
+        if conversing is not None:
+            await conversing.close()
         if backend is not None:
             await backend.close()
 
