@@ -19,7 +19,7 @@ from trimtab.tui.backend import Backend
 from trimtab.tui.desk_edit import complete
 from trimtab.tui.widgets.transcript_entry import Entry
 
-SOONEST = 0.05
+SOONEST = 0.001
 """Seconds of speech from which on a speed says something."""
 
 
