@@ -7,6 +7,7 @@ from textual.app import App, ComposeResult
 from textual.events import MouseScrollUp
 from textual.pilot import Pilot
 
+from trimtab.tui.widgets import slider
 from trimtab.tui.widgets.slider import REST, Scale, Slider, Zone
 from trimtab.tui.widgets.slider_track import draw, zone_at
 
@@ -16,6 +17,7 @@ ZONES = (Zone(2, 4, "costly"), Zone(4.01, 5, "broken"), Zone(-5, -4, "broken"))
 
 class Board(App[None]):
     CSS = "Slider { width: 21; }"
+    CLICK_CHAIN_TIME_THRESHOLD = 10.0  # however slowly the machine clicks
 
     def __init__(self, type_digits: bool = True) -> None:
         super().__init__()
@@ -93,13 +95,14 @@ async def rested(pilot: Pilot[None]) -> None:
     await pilot.pause(REST + 0.2)
 
 
-async def test_keys_tell_each_step_at_once_and_one_end() -> None:
+async def test_keys_tell_each_step_at_once_and_one_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slider, "REST", 3.0)
     app = Board()
     async with app.run_test() as pilot:
         app.slider.focus()
         await pilot.press("right", "right", "right")
         assert app.told == [("moved", 0.5), ("moved", 1.0), ("moved", 1.5)]
-        await rested(pilot)
+        await pilot.pause(3.2)
         assert app.told[3:] == [("rests", 1.5)]
 
 
